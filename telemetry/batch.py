@@ -31,7 +31,7 @@ Floats: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Column: TypeAlias = Floats | tuple[str | None, ...] | tuple[bool | None, ...]
 Times: TypeAlias = npt.NDArray[np.int64]
 
-_DTYPE = {Kind.FLOAT32: np.float32, Kind.FLOAT64: np.float64}
+DTYPE: Mapping[Kind, type[np.float32] | type[np.float64]] = {Kind.FLOAT32: np.float32, Kind.FLOAT64: np.float64}
 
 
 class BatchId(NamedTuple):
@@ -122,7 +122,7 @@ def narrow(field: Field, column: Column | Sequence[Any]) -> Column | None:
     """The column at the field's declared precision, or None when no reading has the field."""
     if field.kind.is_number:
         with np.errstate(over="ignore"):
-            numbers = np.ascontiguousarray(column, dtype=_DTYPE[field.kind])
+            numbers = np.ascontiguousarray(column, dtype=DTYPE[field.kind])
         return None if np.isnan(numbers).all() else numbers
     if all(value is None for value in column):
         return None

@@ -68,7 +68,7 @@ class Dialect(Protocol):
     """A module that turns one message's bytes into batches.  Pure: no clock, no socket, no state."""
 
     def parse(self, body: bytes, sender: Sender, *, readings_max: int) -> Parsed:
-        """Raises `Malformed`, `Invalid`, `TooLarge` or `Forbidden` (another device), nothing else, whatever the bytes."""
+        """Raises `Malformed`, `Invalid`, `TooLarge` or `Forbidden` (another device); nothing else."""
         ...
 
 

@@ -19,6 +19,7 @@ import zstandard
 
 from telemetry.batch import (
     DEPTH_MAX,
+    DTYPE,
     EXTRA_BYTES_MAX,
     READINGS_MAX,
     SEQ_MAX,
@@ -28,6 +29,7 @@ from telemetry.batch import (
     Batch,
     Column,
     Dropped,
+    Floats,
     Series,
     Times,
     check_name,
@@ -66,7 +68,7 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _DECODER = msgspec.json.Decoder(_Batch)
-_COLUMN = {
+_COLUMN: dict[Kind, msgspec.json.Decoder[list[Any]]] = {
     Kind.FLOAT32: msgspec.json.Decoder(list[float | None]),
     Kind.FLOAT64: msgspec.json.Decoder(list[float | None]),
     Kind.BOOL: msgspec.json.Decoder(list[bool | None]),
@@ -231,7 +233,7 @@ def _column(field: Field, raw: msgspec.Raw, n: int, path: str) -> Column:
     if not field.kind.is_number:
         return _texts(values, path)
     with np.errstate(over="ignore"):
-        column = np.array(values, np.float32 if field.kind is Kind.FLOAT32 else np.float64)
+        column: Floats = np.array(values, DTYPE[field.kind])
     outside = out_of_range(field, column)
     if outside.any():
         where = int(outside.argmax())
