@@ -1,0 +1,57 @@
+"""Metrics, by prometheus-client: every counter there is, in one place, each documented (a test holds it)."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+requests = Counter(
+    "sensorline_requests", "Requests answered, by route and status.", ["route", "status"], registry=REGISTRY
+)
+readings_accepted = Counter(
+    "sensorline_readings_accepted", "Readings acknowledged to a sender, by dialect.", ["dialect"], registry=REGISTRY
+)
+readings_rejected = Counter(
+    "sensorline_readings_rejected", "Readings refused one by one, by reason.", ["reason"], registry=REGISTRY
+)
+readings_unknown = Counter(
+    "sensorline_readings_unknown", "Readings kept under a sensor name the catalogue lacks.", registry=REGISTRY
+)
+batches_refused = Counter(
+    "sensorline_batches_refused", "Batches refused whole, by error code.", ["code"], registry=REGISTRY
+)
+append_seconds = Histogram(
+    "sensorline_append_seconds", "Time until the log had a batch.", buckets=_SECONDS, registry=REGISTRY
+)
+outcomes = Counter(
+    "sensorline_readings_outcome", "Readings by how they ended in the store.", ["outcome"], registry=REGISTRY
+)
+dead_letters = Counter("sensorline_dead_letters", "Records dead-lettered, by reason.", ["reason"], registry=REGISTRY)
+flush_seconds = Histogram(
+    "sensorline_flush_seconds", "Time of one flush, by consumer.", ["consumer"], buckets=_SECONDS, registry=REGISTRY
+)
+flush_failures = Counter(
+    "sensorline_flush_failures", "Flushes that must be tried again, by consumer.", ["consumer"], registry=REGISTRY
+)
+lag_records = Gauge(
+    "sensorline_lag_records", "Records not yet committed, by consumer.", ["consumer"], registry=REGISTRY
+)
+lag_alarm = Gauge(
+    "sensorline_lag_alarm", "1 while a consumer's lag is over its alarm.", ["consumer"], registry=REGISTRY
+)
+retention_alarm = Gauge(
+    "sensorline_retention_alarm",
+    "1 while a consumer is near the log's end of retention.",
+    ["consumer"],
+    registry=REGISTRY,
+)
+devices_age_seconds = Gauge(
+    "sensorline_devices_age_seconds", "Since the device registry was last known to be current.", registry=REGISTRY
+)
+
+
+def render() -> bytes:
+    """The exposition text."""
+    return generate_latest(REGISTRY)

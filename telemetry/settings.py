@@ -1,0 +1,195 @@
+"""Settings: defaults < file < environment < flags, and where each value came from.
+
+File: TOML, `sensorline.toml` in the working folder, or what `SENSORLINE_CONFIG` or `--config` names.
+Environment: `SENSORLINE_` and the path with `__` between its parts, e.g. `SENSORLINE_GATEWAY__PORT=8080` or
+`SENSORLINE_ADAPTERS__KAFKA__BOOTSTRAP=...`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from telemetry.batch import READINGS_MAX
+from telemetry.errors import Misconfigured
+
+ENV_PREFIX = "SENSORLINE_"
+FILE_DEFAULT = Path("sensorline.toml")
+
+
+class Section(BaseModel):
+    """A group of settings; an unknown name is an error, not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(Section):
+    """What the gateway takes at most.  All are tested."""
+
+    body_bytes_max: int = Field(2**20, gt=0, description="request body on the wire")
+    inflated_bytes_max: int = Field(8 * 2**20, gt=0, description="request body once inflated")
+    readings_max: int = Field(READINGS_MAX, gt=0, le=READINGS_MAX, description="readings a batch")
+    header_wait_s: float = Field(10.0, gt=0, description="until the request's headers are whole")
+    body_window_s: float = Field(10.0, gt=0, description="a body must bring body_window_bytes_min in any such window")
+    body_window_bytes_min: int = Field(1024, ge=1)
+    idle_wait_s: float = Field(60.0, gt=0, description="a kept-alive connection without a request")
+    connections_per_address_max: int = Field(256, gt=0)
+    connections_max: int = Field(4096, gt=0)
+    requests_per_s: float = Field(50.0, gt=0, description="token bucket a device: refill")
+    requests_burst: int = Field(200, gt=0, description="token bucket a device: size")
+    in_flight_bytes_max: int = Field(256 * 2**20, gt=0, description="bodies held in memory at once, inflated")
+
+
+class Gateway(Section):
+    """Where the gateway listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535, description="0 = any free port")
+    public_url: str = Field("", description="what phones are told; empty = http://host:port")
+    certfile: str = ""
+    keyfile: str = ""
+    plain_http_anywhere: bool = Field(default=False, description="allow plain HTTP on other than loopback")
+    append_wait_s: float = Field(10.0, gt=0, description="deadline of one append to the log")
+    devices_stale_s: float = Field(5.0, gt=0, description="refuse devices when the registry's tail is older")
+    stop_wait_s: float = Field(8.0, gt=0, description="to finish requests after SIGTERM")
+    limits: Limits = Limits()
+
+
+class Consumers(Section):
+    """How consumers poll and flush."""
+
+    flush_readings_max: int = Field(100_000, gt=0, description="flush when this many readings are held")
+    flush_bytes_max: int = Field(32 * 2**20, gt=0, description="or this many bytes of records")
+    flush_wait_s: float = Field(0.5, gt=0, description="or this long after the first of them came")
+    backoff_s: float = Field(0.5, gt=0, description="first wait after a failed flush; doubles")
+    backoff_max_s: float = Field(30.0, gt=0)
+    lag_alarm_records: int = Field(10_000, gt=0)
+    session_cache_max: int = Field(10_000, gt=0, description="sessions the ledger keeps in memory")
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(0, ge=0, le=65535, description="of `consume`; 0 = none")
+
+
+class Retention(Section):
+    """How long things are kept."""
+
+    store_days: int = Field(30, gt=0)
+    log_hours: float = Field(72.0, gt=0)
+    check_s: float = Field(600.0, gt=0)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+
+    data_dir: Path = Field(Path("var"), description="the operator's key, and the embedded log and store")
+    log: str = Field("sqlite", description="adapter of the log: sqlite, kafka, memory")
+    store: str = Field("duckdb", description="adapter of the store: duckdb, elasticsearch, memory")
+    adapters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="each adapter's own settings")
+    gateway: Gateway = Gateway()
+    consumers: Consumers = Consumers()
+    retention: Retention = Retention()
+    log_level: str = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`load` merges the sources itself, so that each value's origin is known."""
+        return (init_settings,)
+
+    def adapter(self, name: str) -> dict[str, Any]:
+        """The settings of one adapter."""
+        return self.adapters.get(name, {})
+
+
+class Loaded(BaseModel):
+    """Settings with the origin (file, environment, flag; else default) of each dotted path."""
+
+    model_config = ConfigDict(frozen=True)
+
+    settings: Settings
+    origins: dict[str, str]
+
+    def origin(self, path: str) -> str:
+        """Where the value at this dotted path came from."""
+        return self.origins.get(path, "default")
+
+
+def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
+    """Merge file, environment and flags (dotted path -> value); raises `Misconfigured` with the path and origin."""
+    layers = (*_file_layer(file), ("environment", _environment()), ("flag", nest(flags or {})))
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        for path, value in flatten(layer).items():
+            origins[path] = origin
+            _put(merged, path, value)
+    try:
+        return Loaded(settings=Settings(**merged), origins=origins)
+    except ValidationError as e:
+        first = e.errors()[0]
+        path = ".".join(map(str, first["loc"]))
+        raise Misconfigured(f"setting {path} ({origins.get(path, 'default')}): {first['msg']}", path=path) from e
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a.b": 1} -> {"a": {"b": 1}}."""
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        _put(tree, path, value)
+    return tree
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split(".")
+    for name in parents:
+        tree = tree.setdefault(name, {})
+    tree[leaf] = value
+
+
+def _file_layer(file: Path | None) -> list[tuple[str, dict[str, Any]]]:
+    named = file or (Path(os.environ[f"{ENV_PREFIX}CONFIG"]) if os.environ.get(f"{ENV_PREFIX}CONFIG") else None)
+    path = named or FILE_DEFAULT
+    if not path.exists():
+        if named:
+            raise Misconfigured(f"there is no settings file {path}")
+        return []
+    try:
+        return [(f"file {path}", tomllib.loads(path.read_text()))]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise Misconfigured(f"settings file {path}: {e}") from e
+
+
+# Variables of other parts that share the prefix: they are not settings.
+NOT_SETTINGS = frozenset({"CONFIG", "FAILPOINTS", "CACHE", "APT", "REAL", "KEY", "URL"})
+
+
+def _environment() -> dict[str, Any]:
+    ours = {k.removeprefix(ENV_PREFIX).upper() for k in os.environ if k.upper().startswith(ENV_PREFIX)}
+    heads = {name.partition("__")[0].lower() for name in ours - NOT_SETTINGS}
+    unknown = {h for h in heads if h not in Settings.model_fields and not h.startswith("test_")}
+    if unknown:
+        raise Misconfigured(f"environment variable {ENV_PREFIX}{sorted(unknown)[0].upper()} is no setting")
+    source = EnvSettingsSource(Settings, env_prefix=ENV_PREFIX, env_nested_delimiter="__", case_sensitive=False)
+    return dict(source())
