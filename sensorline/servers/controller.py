@@ -1,7 +1,7 @@
 """Starts, finds and ends the local servers of one home folder.
 
-Rules: whoever changes a home holds its lock; a server is remembered before it is waited for, so nothing that was started
-can be lost; a signal goes only to a process whose start time is the remembered one.
+Rules: whoever changes a home holds its lock; a server is remembered before it is waited for, so none that was
+started can be lost; a signal goes only to a process whose start time is the remembered one.
 """
 
 import signal
@@ -21,7 +21,6 @@ from sensorline.servers.state import Entry
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 LOCK_TIMEOUT_S = 30 * 60.0  # a first `up` may be fetching jars
-LOG_LINES = 20
 
 Log = Callable[[str], None]
 Options = Mapping[str, str]
@@ -68,7 +67,8 @@ def up(
     A port None is the one it had, else 19092 and 19200; 0 is the one it had, else a free one. `kafka_properties` and
     `elasticsearch_settings` are added to the configuration and win; `heaps` is by server name, such as 512m or 1g.
     One that already runs is left as it is; a dead one starts again with its data, port, heap and options.
-    Raises ServersError, with the last lines of its log, when one does not become ready; what this call started is then stopped.
+    Raises ServersError, with the last lines of its log, when one does not become ready: all that this call started is
+    then stopped.
     """
     home = home.absolute()
     ports = {"kafka": kafka_port, "elasticsearch": elasticsearch_port}
@@ -139,7 +139,7 @@ def log_file(home: Path, name: str) -> Path:
 
 def log_tail(home: Path, name: str) -> str:
     try:
-        return "\n".join(log_file(home, name).read_text(errors="replace").splitlines()[-LOG_LINES:])
+        return processes.tail(log_file(home, name).read_text(errors="replace"))
     except FileNotFoundError:
         return "(no log)"
 

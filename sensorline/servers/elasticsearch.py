@@ -47,6 +47,7 @@ def node_settings(home: Path, port: int, extra: Mapping[str, str]) -> dict[str, 
         "network.host": HOST,
         "http.port": str(port),
         "transport.port": "19300-19399",  # nobody connects: the first free one will do
+        "logger.level": "warn",  # only errors are shown otherwise, and a refused setting or a full disk is a warning
         # A developer's disk is often nine tenths full, where the defaults (85, 90, 95) refuse to allocate or to write.
         "cluster.routing.allocation.disk.watermark.low": "97%",
         "cluster.routing.allocation.disk.watermark.high": "98%",

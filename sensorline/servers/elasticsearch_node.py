@@ -24,25 +24,38 @@ def start_jvm(plan: dict[str, Any]) -> None:
     )
 
 
+def java_class(name: str) -> Any:
+    """By its full name: a walk through JPackage opens the jars as file systems, and Elasticsearch then cannot."""
+    return jpype.JClass(name)
+
+
+def build_settings(values: dict[str, str]) -> Any:
+    builder = java_class("org.elasticsearch.common.settings.Settings").builder()
+    for key, value in values.items():
+        builder.put(key, value)
+    return builder.build()
+
+
 def build_node(plan: dict[str, Any]) -> Any:
     """The node, not yet started. Logging is set up first: Elasticsearch's classes look for it as they load."""
-    paths, java = jpype.JPackage("java").nio.file.Path, jpype.JPackage("java").util
-    elastic = jpype.JPackage("org").elasticsearch
-    builder = elastic.common.settings.Settings.builder()
-    for key, value in plan["settings"].items():
-        builder.put(key, value)
-    settings = builder.build()
-    elastic.common.logging.LogConfigurator.setNodeName(plan["settings"]["node.name"])
-    elastic.common.logging.LogConfigurator.configureWithoutConfig(settings)
-    environment = elastic.env.Environment(settings, paths.of(plan["settings"]["path.home"], "config"))
-    modules = elastic.plugins.PluginsLoader.loadModulesBundles(paths.of(plan["jars"], "modules"))
-    loader = elastic.plugins.PluginsLoader.createPluginsLoader(modules, java.Set.of(), java.Map.of(), False)
-    return elastic.node.Node(environment, loader)
+    path = java_class("java.nio.file.Path")
+    settings = build_settings(plan["settings"])
+    logging = java_class("org.elasticsearch.common.logging.LogConfigurator")
+    logging.setNodeName(plan["settings"]["node.name"])
+    logging.configureWithoutConfig(settings)
+    environment = java_class("org.elasticsearch.env.Environment")(
+        settings, path.of(plan["settings"]["path.home"], "config")
+    )
+    plugins = java_class("org.elasticsearch.plugins.PluginsLoader")
+    modules = plugins.loadModulesBundles(path.of(plan["jars"], "modules"))
+    none, no_exports = java_class("java.util.Set").of(), java_class("java.util.Map").of()
+    loader = plugins.createPluginsLoader(modules, none, no_exports, False)
+    return java_class("org.elasticsearch.node.Node")(environment, loader)
 
 
 def close(node: Any) -> bool:
     node.close()
-    return bool(node.awaitClose(CLOSE_TIMEOUT_S, jpype.JPackage("java").util.concurrent.TimeUnit.SECONDS))
+    return bool(node.awaitClose(CLOSE_TIMEOUT_S, java_class("java.util.concurrent.TimeUnit").SECONDS))
 
 
 def main(plan_path: str) -> int:

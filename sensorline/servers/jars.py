@@ -7,16 +7,15 @@ folder's name holds the hash of the pom, so an edited pom is fetched anew.
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sensorline.servers import processes
 from sensorline.servers.errors import ServersError
 from sensorline.servers.locks import locked
 
 FETCH_TIMEOUT_S = 900.0
-ATTEMPTS = 2  # Maven keeps what it has, so a second attempt goes on where a torn connection ended the first
 MARKER = "COMPLETE"
 
 Log = Callable[[str], None]
@@ -34,11 +33,11 @@ def jars_dir(pom: Path, cache: Path) -> Path:
 
 
 def fetched(pom: Path, arrange: Callable[[Path], None], log: Log) -> Path:
-    """The folder with the jars of `pom`, fetched if need be; `arrange(folder)` moves them about before they are seen."""
+    """The folder with the jars of `pom`, fetched if need be; `arrange(folder)` tidies them before they are seen."""
     target = jars_dir(pom, cache_dir())
     if (target / MARKER).exists():
         return target
-    with locked(target.with_suffix(".lock"), FETCH_TIMEOUT_S * ATTEMPTS):
+    with locked(target.with_suffix(".lock"), FETCH_TIMEOUT_S * 2):
         if not (target / MARKER).exists():
             log(f"fetching the jars of {pom.name} into {target} (once)")
             _fetch(pom, target, arrange, log)
@@ -60,13 +59,11 @@ def _fetch(pom: Path, target: Path, arrange: Callable[[Path], None], log: Log) -
 def _copy_dependencies(maven: str, pom: Path, output: Path) -> None:
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={output}"]
     command = [maven, "-B", "-q", "-f", str(pom), *goal]
-    for attempt in range(1, ATTEMPTS + 1):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
-        if done.returncode == 0:
-            return
-        if attempt == ATTEMPTS:
-            tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-            raise ServersError(f"`{' '.join(command)}` failed with {done.returncode}:\n{tail}")
+    try:
+        processes.run(command, FETCH_TIMEOUT_S)
+    except ServersError:  # Maven keeps what it has: a second attempt goes on where a torn connection ended the first
+        shutil.rmtree(output, ignore_errors=True)
+        processes.run(command, FETCH_TIMEOUT_S)
 
 
 def _maven(log: Log) -> str:
@@ -87,11 +84,4 @@ def _install_maven(log: Log) -> None:
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update"], ["install", "-y", "--no-install-recommends", "maven"]):
-        command = [*sudo, "apt-get", *arguments]
-        try:
-            subprocess.run(
-                command, env=environment, timeout=FETCH_TIMEOUT_S, check=True, capture_output=True, text=True
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            detail = str(getattr(error, "stderr", "") or error)[-1000:]
-            raise ServersError(f"`{' '.join(command)}` failed, install maven by hand: {detail}") from error
+        processes.run([*sudo, "apt-get", *arguments], FETCH_TIMEOUT_S, environment)

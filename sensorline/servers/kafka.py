@@ -2,12 +2,10 @@
 
 import socket
 import struct
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from sensorline.servers import java
-from sensorline.servers.errors import ServersError
+from sensorline.servers import java, processes
 from sensorline.servers.ports import HOST, free_port
 
 DEFAULT_PORT = 19092
@@ -68,15 +66,9 @@ def command(home: Path, jars: Path, port: int, heap: str, options: Mapping[str, 
     run = [str(java.java_binary()), *java.jvm_flags(heap, home / "logs")]
     run += [f"-Dlog4j2.configurationFile={LOG4J}", "-cp", f"{jars}/*"]
     if not (data / "meta.properties").exists():
-        _format([*run, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(config), "--ignore-formatted"])
+        storage_tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(config), "--ignore-formatted"]
+        processes.run([*run, *storage_tool], FORMAT_TIMEOUT_S)
     return [*run, "kafka.Kafka", str(config)]
-
-
-def _format(run: list[str]) -> None:
-    done = subprocess.run(run, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False)
-    if done.returncode != 0:
-        tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-        raise ServersError(f"formatting Kafka's storage failed with {done.returncode}:\n{tail}")
 
 
 def is_ready(port: int, timeout_s: float = 2.0) -> bool:

@@ -5,8 +5,36 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+from sensorline.servers.errors import ServersError
+
+TAIL_LINES = 20
+
+
+def run(command: list[str], timeout_s: float, environment: Mapping[str, str] | None = None) -> str:
+    """Run to the end and give its output. Raises ServersError with the last lines of it when it fails."""
+    shown = " ".join(command)
+    try:
+        done = subprocess.run(  # noqa: S603 - a list, never a shell's line
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            env=environment,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServersError(f"`{shown}` failed: {error}") from error
+    if done.returncode != 0:
+        raise ServersError(f"`{shown}` failed with {done.returncode}:\n{tail(done.stdout)}")
+    return done.stdout
+
+
+def tail(text: str) -> str:
+    return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
 def identity(pid: int) -> str | None:
@@ -34,12 +62,14 @@ def parse_stat(stat: str, boot: str) -> str | None:
 
 
 def _ps_identity(pid: int) -> str | None:
-    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.split(None, 1)
-    return None if not shown or shown[0].startswith("Z") else shown[1].strip()
+    try:
+        state, started = run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], 10.0).split(None, 1)
+    except ServersError:  # ps fails when there is no such process
+        return None
+    return None if state.startswith("Z") else started.strip()
 
 
-def spawn(command: Sequence[str], log_file: Path) -> int:
+def spawn(command: list[str], log_file: Path) -> int:
     """Start `command` in a session of its own, both outputs appended to `log_file`; gives its pid.
 
     Not subprocess.Popen: its object would complain of a child that is meant to live on.

@@ -1,4 +1,4 @@
-"""What `HOME/servers.json` remembers of each server: enough to find it, to start it again alike, and to kill no other."""
+"""What `HOME/servers.json` remembers of each server: enough to find it, to start it alike, and to kill no other."""
 
 import json
 import os
