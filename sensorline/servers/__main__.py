@@ -40,12 +40,12 @@ def complain(line: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
-        given = answer(arguments)
+        given = json.loads(json.dumps(answer(arguments), default=str))  # paths as text
     except servers.ServersError as error:
         complain(f"error: {error}")
         return 1
     if arguments.json:
-        print(json.dumps(given, default=str))
+        print(json.dumps(given))
     else:
         print("\n".join(f"{key}: {value}" for key, value in given.items()) or "nothing was started here")
     return 0

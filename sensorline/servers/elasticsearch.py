@@ -48,6 +48,7 @@ def node_settings(home: Path, port: int, extra: Mapping[str, str]) -> dict[str, 
         "http.port": str(port),
         "transport.port": "19300-19399",  # nobody connects: the first free one will do
         "logger.level": "warn",  # only errors are shown otherwise, and a refused setting or a full disk is a warning
+        "logger.org.elasticsearch.nativeaccess": "error",  # sixty lines on libraries that no jar carries
         # A developer's disk is often nine tenths full, where the defaults (85, 90, 95) refuse to allocate or to write.
         "cluster.routing.allocation.disk.watermark.low": "97%",
         "cluster.routing.allocation.disk.watermark.high": "98%",

@@ -72,10 +72,10 @@ def command(home: Path, jars: Path, port: int, heap: str, options: Mapping[str, 
 
 
 def is_ready(port: int, timeout_s: float = 2.0) -> bool:
-    """Whether the broker answers, and names itself as able to hold partitions.
+    """Whether the broker answers, and lists itself among those that can hold partitions.
 
-    Metadata rather than ApiVersions: the broker answers that one while the controller still fences it, and a topic made
-    then is refused for want of brokers.
+    Metadata rather than ApiVersions, which a broker answers without any view of its cluster: a topic made before it has
+    one is refused for want of brokers.
     """
     try:
         with socket.create_connection((HOST, port), timeout=timeout_s) as connection:
