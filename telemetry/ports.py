@@ -254,11 +254,13 @@ class Session:
     last_received_ns: int
     partition: int
     next_offset: int
+    forgotten_batches: int = 0  # missing ones in gaps so old that their place is no longer kept
 
     @property
     def missing_batches(self) -> int:
-        """Seqs between 0 or the first seen and the last that never came (sessions may start at any seq)."""
-        return sum(after[0] - before[1] - 1 for before, after in zip(self.seqs, self.seqs[1:], strict=False))
+        """Seqs between the first seen and the last that never came (sessions may start at any seq)."""
+        gaps = zip(self.seqs, self.seqs[1:], strict=False)
+        return self.forgotten_batches + sum(after[0] - before[1] - 1 for before, after in gaps)
 
 
 @dataclass(frozen=True, slots=True)
