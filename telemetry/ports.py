@@ -59,7 +59,8 @@ class Parsed:
     batches: tuple[Batch, ...]
     rejected: Mapping[Reason, int] = field(default_factory=dict)
     converted: tuple[str, ...] = ()  # conversions that were made, e.g. "acceleration: ios frame -> android"
-    unknown: Mapping[str, int] = field(default_factory=dict)  # readings by a sensor name the catalogue lacks
+    unknown: Mapping[str, int] = field(default_factory=dict)  # readings by "sensor" or "sensor.field" that we lack
+    hints: tuple[str, ...] = ()  # what speaks for a platform, e.g. "android: light"; nothing was converted by them
     source_id: str | None = None  # the sender's own device id, to be pinned to the token
     is_test: bool = False  # a push that wants an answer and stores nothing
 
@@ -124,6 +125,13 @@ class Reader(Protocol):
 
     async def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from these offsets (to try again after a failed flush)."""
+        ...
+
+    async def position(self) -> dict[int, int]:
+        """The next offset it will read, by owned partition; gaps that compaction left are behind it.
+
+        Reaches `ends` once everything was polled.  Raises `LogUnavailable`.
+        """
         ...
 
     def assignment(self) -> frozenset[int]:
