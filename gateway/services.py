@@ -1,0 +1,53 @@
+"""What the gateway's routes work with: built once by the station, found by each request in `app.state.services`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from gateway.audit import Audit
+from gateway.intake import Intake
+from telemetry.clock import Clock
+from telemetry.enrolment import Enrolment
+from telemetry.ports import Log, Store
+from telemetry.registry import Registry
+from telemetry.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one gateway.  `lag` answers the records not yet committed, by consumer."""
+
+    settings: Settings
+    clock: Clock
+    log: Log
+    store: Store
+    registry: Registry
+    enrolment: Enrolment
+    intake: Intake
+    audit: Audit
+    lag: Callable[[], Awaitable[dict[str, int]]]
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        store: Store,
+        registry: Registry,
+        lag: Callable[[], Awaitable[dict[str, int]]],
+    ) -> "Services":
+        """Wire the gateway's own parts to what the station opened."""
+        gateway = settings.gateway
+        enrolment = Enrolment(log, registry, clock, wait_s=gateway.append_wait_s)
+        intake = Intake(gateway, clock, log, registry, enrolment)
+        audit = Audit(log, clock, wait_s=gateway.append_wait_s)
+        return cls(settings, clock, log, store, registry, enrolment, intake, audit, lag)
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """The services of the app that answers this request; also a FastAPI dependency."""
+    found: Services = connection.app.state.services
+    return found

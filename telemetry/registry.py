@@ -1,0 +1,267 @@
+"""Who may send, who may ask, and which devices are gone: a reading of the `devices` topic, shared by all processes.
+
+    enrol/<device>/<nonce>     {registered_ns, platform, standardised}   never rewritten: the lowest offset holds
+    device/<device>            {enrolment, platform, standardised}       what was changed since
+    token/<sha256>             {device, enrolment, created_ns, expires_ns}
+    tokens/<device>/<sha256>   {}                                        to list a device's tokens
+    revoked/<sha256>           {at_ns}         apart from the token: a rotation that races cannot undo it
+    pin/<sha256>/<nonce>       {source_id}     never rewritten: the lowest offset holds
+    deleted/<device>           {deleted_ns}
+    operator/<sha256>          {name, role, created_ns}                  never rewritten
+
+Claims that two gateways may race for (a device's name, a token's pin) have a key each, so compaction keeps
+both and every reader finds the same winner.  Changes are made in `telemetry.enrolment`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from telemetry import credentials
+from telemetry.ports import Entry, Sender
+
+HOLDERS_MAX = 20_000  # tokens looked up lately, about 1 KiB each
+
+
+class View(Protocol):
+    """What is needed of `telemetry.table.Table`."""
+
+    @property
+    def version(self) -> int:
+        """Rises with every change applied."""
+        ...
+
+    def get(self, key: str) -> Entry | None:
+        """The last record of a key."""
+        ...
+
+    def scan(self, prefix: str) -> Iterable[Entry]:
+        """The last record of every key that begins so."""
+        ...
+
+    def age_s(self) -> float:
+        """Seconds since the view was last known to be current."""
+        ...
+
+    async def sync(self, timeout_s: float) -> None:
+        """Read on to what is now the topic's end; raises `LogUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A device's valid token, as ingest needs it."""
+
+    device: str
+    digest: str
+    enrolment: str
+    registered_ns: int
+    expires_ns: int | None
+    source_id: str | None
+    sender: Sender
+
+    @property
+    def token_id(self) -> str:
+        """The token's public name."""
+        return credentials.public_id(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A person's or a program's key; `role` is viewer, operator or admin."""
+
+    name: str
+    role: str
+    created_ns: int
+    digest: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as it is listed; times in UTC nanoseconds."""
+
+    id: str
+    created_ns: int
+    expires_ns: int | None
+    revoked_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An enrolled device."""
+
+    name: str
+    enrolment: str
+    registered_ns: int
+    platform: str
+    standardised: bool
+
+
+class Registry:
+    """Look-ups over the local copy of the topic.  Tokens met lately are answered from a bounded cache."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._holders: OrderedDict[str, Holder] = OrderedDict()
+        self._version = -1
+
+    @property
+    def version(self) -> int:
+        """Rises with every change."""
+        return self._view.version
+
+    def age_s(self) -> float:
+        """Seconds since this copy was last known to be current."""
+        return self._view.age_s()
+
+    async def sync(self, timeout_s: float) -> None:
+        """Read on to what is now the topic's end; raises `LogUnavailable`."""
+        await self._view.sync(timeout_s)
+
+    # --- credentials
+
+    def holder(self, token: str, now_ns: int) -> Holder | None:
+        """Who sends with this token, or None: unknown, expired, revoked, or its device is gone."""
+        if len(token) > credentials.TOKEN_CHARS_MAX:
+            return None
+        digest = credentials.digest(token)
+        if self._version != self._view.version:
+            self._version = self._view.version
+            self._holders.clear()
+        held = self._holders.get(digest)
+        if held is None:
+            held = self._read_holder(digest)
+            if held is None:
+                return None
+            self._holders[digest] = held
+            if len(self._holders) > HOLDERS_MAX:
+                self._holders.popitem(last=False)
+        else:
+            self._holders.move_to_end(digest)
+        if held.expires_ns is not None and now_ns >= held.expires_ns:
+            return None
+        return held if credentials.same(held.digest, digest) else None
+
+    def operator(self, key: str) -> Operator | None:
+        """Whose key this is, or None."""
+        if len(key) > credentials.TOKEN_CHARS_MAX:
+            return None
+        digest = credentials.digest(key)
+        entry = self._view.get(f"operator/{digest}")
+        found = None if entry is None or entry.value is None else _operator(entry)
+        return found if found and credentials.same(found.digest, digest) else None
+
+    def operators(self) -> list[Operator]:
+        """Every operator's key, first made first."""
+        entries = sorted(self._view.scan("operator/"), key=lambda e: e.offset)
+        return [_operator(e) for e in entries if e.value is not None]
+
+    def is_revoked(self, digest: str) -> bool:
+        """True when this token was revoked."""
+        return self._view.get(f"revoked/{digest}") is not None
+
+    def source_of(self, digest: str) -> str | None:
+        """The sender's own device id that is pinned to this token."""
+        winner = self._first(f"pin/{digest}/")
+        return None if winner is None else str(_value(winner)["source_id"])
+
+    # --- devices
+
+    def device(self, name: str) -> Device | None:
+        """The enrolled device of that name."""
+        claim = self._first(f"enrol/{name}/")
+        return None if claim is None else self._device(name, claim)
+
+    def devices(self) -> list[Device]:
+        """Every enrolled device, by name."""
+        claims: dict[str, Entry] = {}
+        for entry in self._view.scan("enrol/"):
+            name = entry.key.split("/")[1]
+            if entry.value is not None and (name not in claims or entry.offset < claims[name].offset):
+                claims[name] = entry
+        return [self._device(name, claims[name]) for name in sorted(claims)]
+
+    def tokens(self, device: Device) -> list[Token]:
+        """The tokens of this enrolment, first made first."""
+        found = []
+        for digest in self.digests(device):
+            token = self.token_value(digest)
+            revoked = self._view.get(f"revoked/{digest}")
+            revoked_ns = None if revoked is None else int(_value(revoked)["at_ns"])
+            found.append(Token(credentials.public_id(digest), token["created_ns"], token["expires_ns"], revoked_ns))
+        return sorted(found, key=lambda t: (t.created_ns, t.id))
+
+    def digests(self, device: Device) -> list[str]:
+        """The digests of this enrolment's tokens, spent ones included."""
+        listed = [e.key.rsplit("/", 1)[1] for e in self._view.scan(f"tokens/{device.name}/") if e.value is not None]
+        return [d for d in listed if self.token_value(d).get("enrolment") == device.enrolment]
+
+    def keys_of(self, device: Device) -> list[str]:
+        """Every key that a deletion removes; tokens come before what makes them findable."""
+        listed = [e.key.rsplit("/", 1)[1] for e in self._view.scan(f"tokens/{device.name}/") if e.value is not None]
+        prefixes = [*(f"pin/{d}/" for d in listed), f"tokens/{device.name}/", f"enrol/{device.name}/"]
+        scanned = [e.key for prefix in prefixes for e in self._view.scan(prefix) if e.value is not None]
+        single = [f"token/{d}" for d in listed] + [f"revoked/{d}" for d in listed] + [f"device/{device.name}"]
+        return [key for key in single if self._view.get(key) is not None] + scanned
+
+    def token_value(self, digest: str) -> dict[str, Any]:
+        """What is kept of a token, {} when there is none."""
+        entry = self._view.get(f"token/{digest}")
+        return {} if entry is None else _value(entry)
+
+    def deleted_ns(self, device: str) -> int | None:
+        """When this device was last deleted, UTC nanoseconds."""
+        entry = self._view.get(f"deleted/{device}")
+        return None if entry is None or entry.value is None else int(_value(entry)["deleted_ns"])
+
+    def is_deleted(self, device: str, received_ns: int) -> bool:
+        """True when a batch received then must not be stored or shown: its device was deleted and the batch does
+        not belong to a later enrolment of the same name."""
+        if self.deleted_ns(device) is None:
+            return False
+        again = self.device(device)
+        return again is None or received_ns < again.registered_ns
+
+    # --- reading records
+
+    def _read_holder(self, digest: str) -> Holder | None:
+        token = self.token_value(digest)
+        if not token or self.is_revoked(digest):
+            return None
+        device = self.device(token["device"])
+        if device is None or device.enrolment != token["enrolment"]:
+            return None
+        return Holder(
+            device=device.name,
+            digest=digest,
+            enrolment=device.enrolment,
+            registered_ns=device.registered_ns,
+            expires_ns=token["expires_ns"],
+            source_id=self.source_of(digest),
+            sender=Sender(device.name, device.platform, device.standardised),
+        )
+
+    def _device(self, name: str, claim: Entry) -> Device:
+        first = _value(claim)
+        enrolment = claim.key.rsplit("/", 1)[1]
+        changed = self._view.get(f"device/{name}")
+        now = _value(changed) if changed is not None else {}
+        if now.get("enrolment") != enrolment:
+            now = first
+        return Device(name, enrolment, first["registered_ns"], now["platform"], now["standardised"])
+
+    def _first(self, prefix: str) -> Entry | None:
+        return min((e for e in self._view.scan(prefix) if e.value is not None), key=lambda e: e.offset, default=None)
+
+
+def _value(entry: Entry) -> dict[str, Any]:
+    value: dict[str, Any] = orjson.loads(entry.value) if entry.value else {}
+    return value
+
+
+def _operator(entry: Entry) -> Operator:
+    value = _value(entry)
+    return Operator(value["name"], value["role"], value["created_ns"], entry.key.removeprefix("operator/"))
