@@ -1,9 +1,8 @@
 """`/healthz`, `/readyz` and `/metrics` of a consumer that runs as a process of its own."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,6 +13,13 @@ from starlette.routing import Route
 from consumers.runner import Runner
 from telemetry import metrics
 from telemetry.settings import Consumers
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals to who owns them."""
+        yield
 
 
 def create_app(runners: Sequence[Runner]) -> Starlette:
@@ -47,8 +53,8 @@ async def serving(runners: Sequence[Runner], settings: Consumers) -> AsyncIterat
         access_log=False,
         lifespan="off",
     )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take the process's signal handlers
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
     try:
         yield
     finally:

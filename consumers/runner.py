@@ -21,6 +21,7 @@ from telemetry.settings import Consumers
 logger = logging.getLogger(__name__)
 
 POLL_RECORDS_MAX = 500
+POLL_WAIT_S_MAX = 0.25
 LAG_EVERY_S = 1.0
 REVOKE_WAIT_S = 10.0
 
@@ -150,10 +151,11 @@ class Runner:
         return max(1, self._settings.flush_bytes_max - self._held.size_bytes)
 
     def _poll_wait_s(self) -> float:
+        """Until the flush is due, but never so long that `stop` has to wait."""
         if not self._held.entries:
-            return self._settings.flush_wait_s
+            return POLL_WAIT_S_MAX
         left_s = self._held.since_s + self._settings.flush_wait_s - self._clock.monotonic_s()
-        return max(0.0, left_s)
+        return min(max(0.0, left_s), POLL_WAIT_S_MAX)
 
     def _is_due(self) -> bool:
         held = self._held
