@@ -60,6 +60,9 @@ def _xyz(name: str, unit: str, bound: float) -> Sensor:
     return Sensor(name, (*axes, _ACCURACY))
 
 
+_ANGLES = tuple(Field(angle, Kind.FLOAT32, "rad", -6.2832, 6.2832) for angle in ("pitch", "roll", "yaw"))
+
+
 def _worn(name: str) -> Sensor:
     """A watch's or headphone's combined motion record."""
     vector = (
@@ -72,7 +75,7 @@ def _worn(name: str) -> Sensor:
         for axis in "xyz"
     )
     quaternion = (Field(f"quaternion_{axis}", Kind.FLOAT32, "", -1.001, 1.001) for axis in "wxyz")
-    return Sensor(name, (*vector, *quaternion, _ACCURACY))
+    return Sensor(name, (*vector, *quaternion, *_ANGLES, Field("worn_at", Kind.TEXT), _ACCURACY))
 
 
 def _one(name: str, field: str, unit: str, low: float, high: float) -> Sensor:
@@ -92,7 +95,7 @@ _SENSORS = (
     Sensor(
         "orientation",
         (
-            *(Field(angle, Kind.FLOAT32, "rad", -6.2832, 6.2832) for angle in ("pitch", "roll", "yaw")),
+            *_ANGLES,
             *(Field(part, Kind.FLOAT32, "", -1.001, 1.001) for part in ("qx", "qy", "qz", "qw")),
             _ACCURACY,
         ),
@@ -110,11 +113,16 @@ _SENSORS = (
             Field("vertical_accuracy", Kind.FLOAT32, "m", 0, 1e8),
             Field("speed_accuracy", Kind.FLOAT32, "m/s", 0, 1e6),
             Field("bearing_accuracy", Kind.FLOAT32, "deg", 0, 360),
+            _ACCURACY,
         ),
     ),
     Sensor(
         "barometer",
-        (Field("pressure", Kind.FLOAT32, "hPa", 0, 20_000), Field("relative_altitude", Kind.FLOAT32, "m", -2e4, 1e6)),
+        (
+            Field("pressure", Kind.FLOAT32, "hPa", 0, 20_000),
+            Field("relative_altitude", Kind.FLOAT32, "m", -2e4, 1e6),
+            _ACCURACY,
+        ),
     ),
     Sensor(
         "battery",
@@ -125,6 +133,7 @@ _SENSORS = (
             Field("voltage", Kind.FLOAT32, "V", 0, 1000),
             Field("charging_current", Kind.FLOAT32, "A", -1000, 1000),
             Field("health", Kind.TEXT),
+            _ACCURACY,
         ),
     ),
     _one("microphone", "dbfs", "dB", -400, 100),
@@ -145,7 +154,53 @@ _SENSORS = (
     ),
     _worn("wrist_motion"),
     _worn("headphone"),
-    Sensor("annotation", (Field("text", Kind.TEXT),)),
+    Sensor(
+        "network",
+        (
+            Field("text", Kind.TEXT),
+            Field("connection", Kind.TEXT),
+            Field("is_connected", Kind.BOOL),
+            Field("is_internet_reachable", Kind.BOOL),
+            Field("is_wifi_enabled", Kind.BOOL),
+            Field("is_connection_expensive", Kind.BOOL),
+            Field("ssid", Kind.TEXT),
+            Field("bssid", Kind.TEXT),
+            Field("ip_address", Kind.TEXT),
+            Field("carrier", Kind.TEXT),
+            Field("cellular_generation", Kind.TEXT),
+            Field("strength", Kind.FLOAT32, "%", -1000, 1000),
+            Field("frequency", Kind.FLOAT32, "MHz", 0, 1e6),
+            _ACCURACY,
+        ),
+    ),
+    Sensor(
+        "bluetooth",
+        (
+            Field("text", Kind.TEXT),
+            Field("beacon", Kind.TEXT),
+            Field("rssi", Kind.FLOAT32, "dBm", -1000, 1000),
+            Field("tx_power", Kind.FLOAT32, "dBm", -1000, 1000),
+            Field("manufacturer_data", Kind.TEXT),
+            Field("advertisement", Kind.TEXT),
+            Field("service_data", Kind.TEXT),
+            _ACCURACY,
+        ),
+    ),
+    Sensor(
+        "bluetooth_metadata",
+        (
+            Field("text", Kind.TEXT),
+            Field("beacon", Kind.TEXT),
+            Field("beacon_name", Kind.TEXT),
+            Field("local_name", Kind.TEXT),
+            Field("manufacturer", Kind.TEXT),
+            Field("model", Kind.TEXT),
+            Field("is_connectable", Kind.BOOL),
+            _ACCURACY,
+        ),
+    ),
+    Sensor("annotation", (Field("text", Kind.TEXT), Field("press_duration", Kind.FLOAT32, "s", 0, 1e6), _ACCURACY)),
+    Sensor("camera", (Field("image_format", Kind.TEXT), _ACCURACY)),
 )
 
 CATALOGUE: Mapping[str, Sensor] = MappingProxyType({s.name: s for s in _SENSORS})

@@ -1,0 +1,144 @@
+"""One message of the Sensor Logger app as identity and payload; what is inside a reading is not looked at here.
+
+A well-shaped message is decoded by one typed pass that leaves each reading's `values` as bytes; anything else is
+decoded generally, so that its good readings can be told from its bad ones.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import orjson
+
+from telemetry.batch import DEPTH_MAX, SEQ_MAX, TIME_NS_MAX, check_name, depth
+from telemetry.dialects._sensor_logger_sensors import normal
+from telemetry.errors import Invalid, Malformed
+
+SOURCE_ID_CHARS_MAX = 256
+_UINT64_MAX = 2**64 - 1
+
+
+class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A well-shaped reading; `values` is still JSON."""
+
+    name: str
+    values: msgspec.Raw
+    time: Annotated[int, msgspec.Meta(ge=0, le=TIME_NS_MAX)]
+    accuracy: Annotated[int, msgspec.Meta(ge=-1, le=3)] | None = None
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    messageId: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]  # noqa: N815 - the app's name
+    sessionId: str  # noqa: N815
+    payload: list[Reading]
+    deviceId: str | None = None  # noqa: N815
+    userId: str | None = None  # noqa: N815 - names a person: not kept
+
+
+_DECODER = msgspec.json.Decoder(_Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Identity and payload; a test push may lack all but the payload."""
+
+    session: str
+    seq: int
+    source_id: str | None
+    payload: list[Reading] | list[Any]
+    is_well_shaped: bool  # the payload is all `Reading`
+    is_test: bool
+
+
+def read_message(body: bytes) -> Message:
+    """Raises `Malformed` (not JSON) and `Invalid` (no message of the app's; `path` says where)."""
+    try:
+        m = _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _read_any(load_json(body))
+    is_test = bool(m.payload) and normal(m.payload[0].name) == "test"
+    return _identified(m.messageId, m.sessionId, m.deviceId, m.payload, is_well_shaped=True, is_test=is_test)
+
+
+def load_json(text: bytes) -> Any:
+    """Any JSON value; a number beyond float64 (1e400) is read as infinite.  Raises `Malformed`."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as e:
+        if "infinity" not in str(e):
+            raise Malformed(f"not JSON: {e}") from e
+    return _load_with_infinity(text)
+
+
+def _load_with_infinity(text: bytes) -> Any:
+    """One number is too large for the fast decoder: the rest of the message must not be lost with it."""
+    try:
+        value = json.loads(text.decode(), parse_int=_integer, parse_constant=_refuse_constant)
+        orjson.dumps(value)  # refuses what only the slower decoder lets pass: lone surrogates, deep nesting
+    except RecursionError as e:
+        raise Malformed("not JSON: nested too deeply") from e
+    except (ValueError, TypeError) as e:
+        raise Malformed(f"not JSON: {e}") from e
+    return value
+
+
+def _integer(text: str) -> int | float:
+    number = float(text)  # linear in the text's length, as int() is not
+    return int(text) if -(2**63) <= number < 2**63 and len(text) <= 20 else _beyond_int64(text, number)
+
+
+def _beyond_int64(text: str, number: float) -> int | float:
+    is_uint64 = len(text) <= 20 and 0 <= number and int(text) <= _UINT64_MAX
+    return int(text) if is_uint64 else number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read_any(document: Any) -> Message:
+    if not isinstance(document, dict):
+        raise Invalid("a message is a JSON object with messageId, sessionId and payload", path="$")
+    payload = document.get("payload")
+    if not isinstance(payload, list):
+        raise Invalid("payload must be a list of readings", path="$.payload")
+    for name, value in document.items():
+        if name != "payload" and isinstance(value, dict | list) and depth(value) >= DEPTH_MAX:
+            raise Invalid(f"nested deeper than {DEPTH_MAX}", path=f"$.{name[:64]}")
+    first = payload[0].get("name") if payload and isinstance(payload[0], dict) else None
+    source_id = document.get("deviceId")
+    if isinstance(first, str) and normal(first) == "test":
+        return Message("", 0, source_id if _is_source_id(source_id) else None, [], is_well_shaped=False, is_test=True)
+    seq, session = document.get("messageId"), document.get("sessionId")
+    if type(seq) is not int or not 0 <= seq <= SEQ_MAX:
+        raise Invalid("messageId must be an integer from 0 to 2^63-1", path="$.messageId")
+    if not isinstance(session, str):
+        raise Invalid("sessionId must be text", path="$.sessionId")
+    return _identified(seq, session, source_id, payload, is_well_shaped=False, is_test=False)
+
+
+def _identified(
+    seq: int, session: str, source_id: Any, payload: list[Any], *, is_well_shaped: bool, is_test: bool
+) -> Message:
+    if source_id is not None and not _is_source_id(source_id):
+        if not is_test:
+            raise Invalid(f"deviceId must be text of 1 to {SOURCE_ID_CHARS_MAX} characters", path="$.deviceId")
+        source_id = None
+    if not is_test:
+        check_name(session, "$.sessionId")
+    return Message(session, seq, source_id, payload, is_well_shaped, is_test)
+
+
+def _is_source_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= SOURCE_ID_CHARS_MAX
+
+
+def is_finite(value: Any) -> bool:
+    """False when an infinite number stands anywhere in a decoded value (of bounded depth)."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(is_finite, value.values()))
+    return all(map(is_finite, value)) if isinstance(value, list) else True
