@@ -17,25 +17,25 @@ logger = logging.getLogger(__name__)
 
 DECODE_SLICE = 8  # batches decoded before other tasks of the process get their turn
 
-DeletedNs = Callable[[str], int | None]
+IsDeleted = Callable[[str, int], bool]
 
 
 class Index:
     """Writes batches to the store.
 
-    `deleted_ns(device)` says until which receive time a device's batches are deleted (None: never deleted), as of
-    the last `refresh`; it is asked before and after a write, so that a deletion during the write wins.
+    `is_deleted(device, received_ns)` says whether a batch belongs to a deleted device, as of the last `refresh`; it
+    is asked before and after a write, so that a deletion during the write wins.
     """
 
     name = "index"
 
     def __init__(
-        self, log: Log, store: Store, clock: Clock, deleted_ns: DeletedNs, refresh: Callable[[], Awaitable[None]]
+        self, log: Log, store: Store, clock: Clock, is_deleted: IsDeleted, refresh: Callable[[], Awaitable[None]]
     ) -> None:
         self._log = log
         self._store = store
         self._clock = clock
-        self._deleted_ns = deleted_ns
+        self._is_deleted = is_deleted
         self._refresh = refresh
 
     async def process(self, entries: Sequence[Entry]) -> None:
@@ -43,7 +43,7 @@ class Index:
         await self._refresh()
         letters: list[Record] = []
         items = await self._decode(entries, letters)
-        kept = [item for item in items if not self._is_deleted(item)]
+        kept = [item for item in items if not self._gone(item)]
         metrics.outcomes.labels(Outcome.DELETED).inc(sum(i.batch.readings for i in items) - _readings(kept))
         by_position = {(e.partition, e.offset): e for e in entries}
         for item, written in zip(kept, await self._write(kept), strict=True):
@@ -81,14 +81,13 @@ class Index:
                 return [Written(dead_lettered=items[0].batch.readings, reason=Reason.STORE_REFUSED, detail=detail)]
             return [written for item in items for written in await self._write([item])]
 
-    def _is_deleted(self, item: Item) -> bool:
-        until_ns = self._deleted_ns(item.batch.device)
-        return until_ns is not None and item.received_ns <= until_ns
+    def _gone(self, item: Item) -> bool:
+        return self._is_deleted(item.batch.device, item.received_ns)
 
     async def _sweep(self, written: Sequence[Item]) -> None:
         """A device that was deleted while its rows were being written: remove them."""
         await self._refresh()
-        for device in {item.batch.device for item in written if self._is_deleted(item)}:
+        for device in {item.batch.device for item in written if self._gone(item)}:
             await self._store.delete_device(device)
 
     def _letter(self, entry: Entry, reason: Reason, detail: str) -> Record:

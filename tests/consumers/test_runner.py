@@ -16,6 +16,12 @@ from tests.consumers.world import CLOCK, NOW_NS, SETTINGS, Failure, World, batch
 SCRIPTS = st.lists(st.sampled_from([None, *Failure]), max_size=6)
 
 
+@pytest.fixture(autouse=True)
+def _short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`stop` is noticed between polls: keep them short, so that hundreds of runs stay quick."""
+    monkeypatch.setattr("consumers.runner.POLL_WAIT_S_MAX", 0.01)
+
+
 async def letters(world: World) -> list[Entry]:
     reader = await world.log.follow(DEADLETTERS)
     return await reader.poll(records_max=100, bytes_max=10**7, wait_s=0.01)

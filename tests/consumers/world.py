@@ -95,7 +95,10 @@ class World:
         async def refresh() -> None:
             return None
 
-        return Index(self.log, self.store, CLOCK, self.deleted.get, refresh)
+        def is_deleted(device: str, received_ns: int) -> bool:
+            return received_ns <= self.deleted.get(device, -1)
+
+        return Index(self.log, self.store, CLOCK, is_deleted, refresh)
 
     def ledger(self) -> Ledger:
         return Ledger(self.store, session_cache_max=2)

@@ -1,0 +1,198 @@
+"""The station: opens the configured log and store and wires gateway and consumers into one process.
+
+`run_up` is the embedded engine (everything in one process; it also works on Kafka and Elasticsearch);
+`run_gateway` and `run_consumer` are the parts as processes of their own.  Each runs until `stop` is set, then ends in
+order: no new request, what was accepted is answered, consumers flush and commit, log and store are let go.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from consumers import health, retention
+from consumers.index import Index
+from consumers.ledger import Ledger
+from consumers.runner import Processor, Runner
+from gateway.app import create_app
+from gateway.listeners.http import Server
+from gateway.services import Services
+from telemetry.clock import Clock, SystemClock
+from telemetry.errors import Misconfigured, SensorlineError
+from telemetry.logs import open_log
+from telemetry.ports import BATCHES, DEVICES, Log, Store
+from telemetry.registry import Registry
+from telemetry.settings import Settings
+from telemetry.stores import open_store
+from telemetry.table import Table
+
+logger = logging.getLogger(__name__)
+
+CONSUMERS = ("index", "ledger")
+WATCH_EVERY_S = 1.0
+SYNC_WAIT_S = 10.0
+STOP_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a person is told once it runs; `operator_key` only at the very first start."""
+
+    url: str
+    operator_key: str | None
+    key_file: Path
+    pid: int
+
+
+OnReady = Callable[[Ready], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An opened log and store, with the registry of devices."""
+
+    settings: Settings
+    clock: Clock
+    log: Log
+    store: Store
+    registry: Registry
+
+    async def refresh(self) -> None:
+        """See every deletion that was acknowledged until now."""
+        await self.registry.sync(SYNC_WAIT_S)
+
+    async def lag(self) -> dict[str, int]:
+        """Records not yet committed, by consumer."""
+        ends, begins = await self.log.ends(BATCHES), await self.log.begins(BATCHES)
+        lags = {}
+        for group in CONSUMERS:
+            committed = await self.log.committed(BATCHES, group)
+            lags[group] = sum(max(0, end - committed.get(p, begins.get(p, 0))) for p, end in ends.items())
+        return lags
+
+    def processor(self, name: str) -> Processor:
+        """The consumer of that name; raises `Misconfigured`."""
+        if name == "index":
+            return Index(self.log, self.store, self.clock, self.registry.is_deleted, self.refresh)
+        if name == "ledger":
+            return Ledger(self.store, session_cache_max=self.settings.consumers.session_cache_max)
+        raise Misconfigured(f"there is no consumer {name!r}; there are: {', '.join(CONSUMERS)}")
+
+    def runner(self, name: str) -> Runner:
+        """That consumer with its loop."""
+        return Runner(self.log, BATCHES, self.processor(name), self.settings.consumers, self.clock)
+
+
+async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
+    """Gateway, consumers and retention in this process."""
+    async with opened(settings) as engine:
+        runners = [engine.runner(name) for name in CONSUMERS]
+        async with _gateway(engine) as ready:
+            on_ready(ready)
+            await _supervise(
+                engine, runners, stop, retention.run(engine.log, engine.store, settings.retention, engine.clock)
+            )
+
+
+async def run_gateway(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
+    """The gateway alone."""
+    async with opened(settings) as engine, _gateway(engine) as ready:
+        on_ready(ready)
+        await _supervise(engine, [], stop)
+
+
+async def run_consumer(name: str, settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
+    """One consumer alone; the index consumer also keeps the retention."""
+    async with opened(settings) as engine:
+        runner = engine.runner(name)
+        extra = [retention.run(engine.log, engine.store, settings.retention, engine.clock)] if name == "index" else []
+        consumers = settings.consumers
+        async with health.serving([runner], consumers):
+            url = f"http://{consumers.health_host}:{consumers.health_port}" if consumers.health_port else ""
+            on_ready(Ready(url, None, settings.data_dir / "operator.key", os.getpid()))
+            await _supervise(engine, [runner], stop, *extra)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Engine]:
+    """The configured engine, started; let go in reverse order."""
+    clock = SystemClock()
+    data_dir = settings.data_dir
+    await asyncio.to_thread(data_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
+    options = {"retention_hours": settings.retention.log_hours} if settings.log == "kafka" else {}
+    log = open_log(settings.log, options | settings.adapter(settings.log), data_dir)
+    store = open_store(
+        settings.store, settings.adapter(settings.store), data_dir, retention_days=settings.retention.store_days
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(log.close)
+        await log.start()
+        stack.push_async_callback(store.close)
+        await store.start()
+        table = await Table.open(log, DEVICES, clock=clock)
+        stack.push_async_callback(table.close)
+        yield Engine(settings, clock, log, store, Registry(table))
+
+
+@asynccontextmanager
+async def _gateway(engine: Engine) -> AsyncIterator[Ready]:
+    settings = engine.settings
+    services = Services.build(
+        settings=settings,
+        clock=engine.clock,
+        log=engine.log,
+        store=engine.store,
+        registry=engine.registry,
+        lag=engine.lag,
+    )
+    key = await services.enrolment.ensure_operator(settings.data_dir)
+    server = Server(settings.gateway, create_app(services))
+    port = await server.start()
+    scheme = "https" if settings.gateway.certfile else "http"
+    url = settings.gateway.public_url or f"{scheme}://{settings.gateway.host}:{port}"
+    try:
+        yield Ready(url, key, settings.data_dir / "operator.key", os.getpid())
+    finally:
+        await server.stop()
+
+
+async def _supervise(
+    engine: Engine, runners: Sequence[Runner], stop: asyncio.Event, *extra: Coroutine[Any, Any, None]
+) -> None:
+    """Run until `stop`; a part that ends before that ends all, with its error."""
+    running = [asyncio.create_task(r.run(), name=r.name) for r in runners]
+    endless = [asyncio.create_task(c) for c in (*extra, _watch(engine, runners))]
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({*running, *endless, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for runner in runners:
+            runner.stop()
+        for task in (*endless, stopped):
+            task.cancel()
+        if running:
+            _, late = await asyncio.wait(running, timeout=STOP_WAIT_S)
+            for task in late:
+                logger.error("%s did not end in %g s: its records will be read again", task.get_name(), STOP_WAIT_S)
+                task.cancel()
+        await asyncio.wait({*running, *endless, stopped})
+    for task in (*running, *endless):
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+async def _watch(engine: Engine, runners: Sequence[Runner]) -> None:
+    """Alarms, and the end of the process when the log can no longer keep its promise."""
+    while True:
+        broken: str | None = getattr(engine.log, "broken", None)
+        if broken:
+            raise SensorlineError(
+                f"the log is broken and acknowledges nothing more: {broken}; mend the disk, start again"
+            )
+        for runner in runners:
+            retention.watch(runner.name, runner.behind_s, engine.settings.retention)
+        await engine.clock.sleep(WATCH_EVERY_S)
