@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from telemetry.deadletters import dead_letter
-
 from telemetry import metrics
 from telemetry.clock import Clock
+from telemetry.deadletters import dead_letter
 from telemetry.errors import Malformed, Retryable
 from telemetry.outcome import Outcome, Reason
 from telemetry.ports import DEADLETTERS, Entry, Item, Log, Record, Store, Written
