@@ -41,6 +41,7 @@ class Limits(Section):
     connections_max: int = Field(4096, gt=0)
     requests_per_s: float = Field(50.0, gt=0, description="token bucket a device: refill")
     requests_burst: int = Field(200, gt=0, description="token bucket a device: size")
+    raw_rows_max: int = Field(200_000, gt=0, description="readings that one minmax or lttb query may look at")
     in_flight_bytes_max: int = Field(256 * 2**20, gt=0, description="bodies held in memory at once, inflated")
 
 
@@ -54,6 +55,7 @@ class Gateway(Section):
     keyfile: str = ""
     plain_http_anywhere: bool = Field(default=False, description="allow plain HTTP on other than loopback")
     append_wait_s: float = Field(10.0, gt=0, description="deadline of one append to the log")
+    query_wait_s: float = Field(30.0, gt=0, description="deadline of one query to the store")
     devices_stale_s: float = Field(5.0, gt=0, description="refuse devices when the registry's tail is older")
     stop_wait_s: float = Field(8.0, gt=0, description="to finish requests after SIGTERM")
     limits: Limits = Limits()
