@@ -1,7 +1,7 @@
 """The newest entries, kept in memory: a reader that is up to date needs no query and no decompression."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from telemetry.logs._records import entry_bytes
 from telemetry.ports import Entry
@@ -26,8 +26,13 @@ class Recent:
             self._bytes_left -= size
         while self._bytes_left < 0:
             topic, offset, size = self._ages.popleft()
-            del self._entries[topic, offset]
+            self._entries.pop((topic, offset), None)
             self._bytes_left += size
+
+    def forget(self, entries: Iterable[tuple[str, int]]) -> None:
+        """These (topic, offset) are gone from the log; their bytes are counted until they would have aged out."""
+        for place in entries:
+            self._entries.pop(place, None)
 
     def read(self, topic: str, offset: int, *, records_max: int, bytes_max: int) -> list[Entry]:
         """The run of entries that starts at `offset`, within the limits; [] when that offset is not here."""

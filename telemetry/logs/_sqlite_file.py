@@ -112,8 +112,8 @@ class LogFile:
         """Keep a group's offset."""
         self._db.execute("INSERT OR REPLACE INTO committed VALUES (?, ?, ?)", (topic, group, next_offset))
 
-    def prune(self, topic: Topic, *, before_ns: int, after: int) -> tuple[int, int | None]:
-        """Drop what may go of the `PRUNE_ROWS` rows after offset `after`: how many went, and where to go on.
+    def prune(self, topic: Topic, *, before_ns: int, after: int) -> tuple[list[int], int | None]:
+        """Drop what may go of the `PRUNE_ROWS` rows after offset `after`: the offsets, and where to go on.
 
         An ordinary topic's rows are in order of time, so a chunk without an old row is the last; a compacted
         topic loses only its tombstones.
@@ -131,12 +131,12 @@ class LogFile:
                 (before_ns, after, bound, PRUNE_ROWS),
             )
         )
-        gone = [(offset,) for offset, old in chunk if old]
+        gone = [int(offset) for offset, old in chunk if old]
         if gone:
             self._db.execute("INSERT OR REPLACE INTO floors VALUES (?, ?)", (topic.name, self._ends[topic.name]))
-            self._db.executemany(f'DELETE FROM "{table}" WHERE offset = ?', gone)  # noqa: S608
+            self._db.executemany(f'DELETE FROM "{table}" WHERE offset = ?', [(at,) for at in gone])  # noqa: S608
         more = len(chunk) == PRUNE_ROWS and (gone or topic.compacted)
-        return len(gone), int(chunk[-1][0]) if more else None
+        return gone, int(chunk[-1][0]) if more else None
 
     def checkpoint(self, *, truncate: bool = False) -> None:
         """Move the WAL's pages into the file; not inside `transact`.  Raises `Broken`.

@@ -157,11 +157,12 @@ class SqliteLog:
         if topic.compacted:
             before_ns = min(before_ns, self.clock.now_ns() - TOMBSTONE_KEPT_NS)
         dropped, after = 0, -1
-        gone: int
+        gone: list[int]
         more: int | None
         while True:
             gone, more = await self._write(_prune(topic, before_ns, after), _same, 0, 0)
-            dropped += gone
+            self._recent.forget((topic.name, offset) for offset in gone)
+            dropped += len(gone)
             if more is None:
                 return dropped
             after = more
@@ -183,9 +184,11 @@ class SqliteLog:
         entries = self._recent.read(topic.name, offset, records_max=records_max, bytes_max=bytes_max)
         if entries:
             return entries
-        return await self._read(
+        entries = await self._read(
             lambda view: view.read(topic.name, offset, records_max=records_max, bytes_max=bytes_max)
         )
+        end = self.end(topic)  # what is committed and not yet settled here would put a reader past the end
+        return [entry for entry in entries if entry.offset < end]
 
     async def save(self, topic: Topic, group: str, next_offset: int) -> None:
         """Keep a group's offset, durably."""
@@ -292,7 +295,7 @@ def open(config: Config, data_dir: Path) -> SqliteLog:  # noqa: A001 - the port'
     return SqliteLog(config, data_dir)
 
 
-def _prune(topic: Topic, before_ns: int, after: int) -> Callable[[LogFile], tuple[int, int | None]]:
+def _prune(topic: Topic, before_ns: int, after: int) -> Callable[[LogFile], tuple[list[int], int | None]]:
     return lambda file: file.prune(topic, before_ns=before_ns, after=after)
 
 
