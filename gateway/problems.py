@@ -72,6 +72,11 @@ def problem(error: SensorlineError) -> Response:
     return Response(body, error.status, headers_of(error), MEDIA_TYPE)
 
 
+def too_large(size_bytes_max: int) -> HTTPException:
+    """A body over a route's limit."""
+    return HTTPException(413, f"body is over {size_bytes_max} bytes")
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the app so."""
     app.add_exception_handler(SensorlineError, _ours)

@@ -121,7 +121,7 @@ class Enrolment:
                 return before_ns
             deleted_ns = max(self._clock.now_ns(), now.registered_ns)
             records = [_record(f"deleted/{device}", {"deleted_ns": deleted_ns})]
-            records += [Record(key, None) for key in self._registry.keys_of(device)]
+            records += [Record(key, None) for key in self._registry.keys_of(now)]
             await self._append(records)
             return deleted_ns
 

@@ -14,7 +14,7 @@ both and every reader finds the same winner.  Changes are made in `telemetry.enr
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,8 +38,8 @@ class View(Protocol):
         """The last record of a key."""
         ...
 
-    def scan(self, prefix: str) -> Iterable[Entry]:
-        """The last record of every key that begins so."""
+    def scan(self, prefix: str = "", *, after: str | None = None) -> Sequence[Entry]:
+        """A page of the last records of the keys that begin so, by key; [] when there are none `after`."""
         ...
 
     def age_s(self) -> float:
@@ -156,8 +156,8 @@ class Registry:
 
     def operators(self) -> list[Operator]:
         """Every operator's key, first made first."""
-        entries = sorted(self._view.scan("operator/"), key=lambda e: e.offset)
-        return [_operator(e) for e in entries if e.value is not None]
+        entries = sorted(self._scan("operator/"), key=lambda e: e.offset)
+        return [_operator(e) for e in entries]
 
     def is_revoked(self, digest: str) -> bool:
         """True when this token was revoked."""
@@ -178,9 +178,9 @@ class Registry:
     def devices(self) -> list[Device]:
         """Every enrolled device, by name."""
         claims: dict[str, Entry] = {}
-        for entry in self._view.scan("enrol/"):
+        for entry in self._scan("enrol/"):
             name = entry.key.split("/")[1]
-            if entry.value is not None and (name not in claims or entry.offset < claims[name].offset):
+            if name not in claims or entry.offset < claims[name].offset:
                 claims[name] = entry
         return [self._device(name, claims[name]) for name in sorted(claims)]
 
@@ -196,14 +196,14 @@ class Registry:
 
     def digests(self, device: Device) -> list[str]:
         """The digests of this enrolment's tokens, spent ones included."""
-        listed = [e.key.rsplit("/", 1)[1] for e in self._view.scan(f"tokens/{device.name}/") if e.value is not None]
+        listed = [e.key.rsplit("/", 1)[1] for e in self._scan(f"tokens/{device.name}/")]
         return [d for d in listed if self.token_value(d).get("enrolment") == device.enrolment]
 
     def keys_of(self, device: Device) -> list[str]:
         """Every key that a deletion removes; tokens come before what makes them findable."""
-        listed = [e.key.rsplit("/", 1)[1] for e in self._view.scan(f"tokens/{device.name}/") if e.value is not None]
+        listed = [e.key.rsplit("/", 1)[1] for e in self._scan(f"tokens/{device.name}/")]
         prefixes = [*(f"pin/{d}/" for d in listed), f"tokens/{device.name}/", f"enrol/{device.name}/"]
-        scanned = [e.key for prefix in prefixes for e in self._view.scan(prefix) if e.value is not None]
+        scanned = [e.key for prefix in prefixes for e in self._scan(prefix)]
         single = [f"token/{d}" for d in listed] + [f"revoked/{d}" for d in listed] + [f"device/{device.name}"]
         return [key for key in single if self._view.get(key) is not None] + scanned
 
@@ -226,6 +226,12 @@ class Registry:
         return again is None or received_ns < again.registered_ns
 
     # --- reading records
+
+    def _scan(self, prefix: str) -> Iterator[Entry]:
+        page = self._view.scan(prefix)
+        while page:
+            yield from page
+            page = self._view.scan(prefix, after=page[-1].key)
 
     def _read_holder(self, digest: str) -> Holder | None:
         token = self.token_value(digest)
@@ -254,7 +260,7 @@ class Registry:
         return Device(name, enrolment, first["registered_ns"], now["platform"], now["standardised"])
 
     def _first(self, prefix: str) -> Entry | None:
-        return min((e for e in self._view.scan(prefix) if e.value is not None), key=lambda e: e.offset, default=None)
+        return min(self._scan(prefix), key=lambda e: e.offset, default=None)
 
 
 def _value(entry: Entry) -> dict[str, Any]:

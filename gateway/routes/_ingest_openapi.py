@@ -1,0 +1,221 @@
+"""What the OpenAPI document says of the ingest routes, by hand: path -> method -> operation."""
+
+from typing import Any
+
+from telemetry.batch import EXTRA_BYTES_MAX, READINGS_MAX, SEQ_MAX, SERIES_MAX, TEXT_CHARS_MAX, TIME_NS_MAX
+
+NAME: dict[str, Any] = {"type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$"}
+TIME = {"type": "integer", "minimum": 0, "maximum": TIME_NS_MAX, "description": "UTC nanoseconds"}
+VALUE = {
+    "anyOf": [
+        {"type": "number"},
+        {"type": "boolean"},
+        {"type": "string", "maxLength": TEXT_CHARS_MAX},
+        {"type": "null"},
+    ]
+}
+
+SERIES: dict[str, Any] = {
+    "type": "object",
+    "required": ["sensor", "t0", "dt"],
+    "additionalProperties": False,
+    "properties": {
+        "sensor": NAME,
+        "t0": TIME,
+        "dt": {"type": "array", "items": {"type": "integer"}, "description": "nanoseconds since t0, one a reading"},
+        "values": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": VALUE},
+            "description": "the catalogue's fields of this sensor: a column each, as long as dt; null where absent",
+        },
+        "extra": {
+            "type": ["array", "null"],
+            "items": {"type": ["object", "null"]},
+            "description": f"what the catalogue lacks, by reading; at most {EXTRA_BYTES_MAX} bytes of JSON each",
+        },
+    },
+}
+
+BATCH: dict[str, Any] = {
+    "type": "object",
+    "required": ["v", "device", "session", "seq", "series"],
+    "additionalProperties": False,
+    "properties": {
+        "v": {"const": 1},
+        "device": NAME,
+        "session": NAME,
+        "seq": {"type": "integer", "minimum": 0, "maximum": SEQ_MAX},
+        "series": {
+            "type": "array",
+            "maxItems": SERIES_MAX,
+            "items": SERIES,
+            "description": f"at most {READINGS_MAX} readings in all",
+        },
+        "dropped": {
+            "type": ["object", "null"],
+            "required": ["readings", "reason"],
+            "additionalProperties": False,
+            "properties": {"readings": {"type": "integer", "minimum": 0}, "reason": NAME},
+            "description": "a tombstone: what the edge dropped under this seq; with an empty series",
+        },
+    },
+}
+
+MESSAGE: dict[str, Any] = {
+    "type": "object",
+    "required": ["messageId", "sessionId", "payload"],
+    "properties": {
+        "messageId": {"type": "integer", "minimum": 0},
+        "sessionId": {"type": "string"},
+        "deviceId": {"type": "string", "description": "the app's own; the first seen with a token is pinned to it"},
+        "payload": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "time"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "time": TIME,
+                    "values": {"type": "object"},
+                    "accuracy": {"type": "integer"},
+                },
+            },
+        },
+    },
+}
+
+RECEIPT: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "device", "session", "seq", "readings", "rejected", "duplicate"],
+    "properties": {
+        "status": {"const": "stored"},
+        "device": NAME,
+        "session": NAME,
+        "seq": {"type": "integer"},
+        "readings": {"type": "integer"},
+        "rejected": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "duplicate": {"type": "boolean"},
+    },
+}
+
+TEST_PUSH: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "stored"],
+    "properties": {"status": {"const": "ok"}, "stored": {"const": 0}},
+}
+
+EXAMPLE_BATCH = {
+    "v": 1,
+    "device": "pi-7f3a",
+    "session": "01JD8X4Q5R6S7T8V9W0XYZABCD",
+    "seq": 1042,
+    "series": [
+        {
+            "sensor": "acceleration",
+            "t0": 1700000000000000000,
+            "dt": [0, 10000000],
+            "values": {"x": [0.01, 0.02], "y": [0.0, 0.01], "z": [9.81, 9.8]},
+        }
+    ],
+}
+EXAMPLE_RECEIPT = {
+    "status": "stored",
+    "device": "pi-7f3a",
+    "session": "01JD8X4Q5R6S7T8V9W0XYZABCD",
+    "seq": 1042,
+    "readings": 2,
+    "rejected": {},
+    "duplicate": False,
+}
+EXAMPLE_MESSAGE = {
+    "messageId": 46,
+    "sessionId": "b3c1f3a2-6c0d-4f0f-9a55-2a3a7c1d9e10",
+    "deviceId": "d7f2",
+    "payload": [
+        {
+            "name": "accelerometer",
+            "values": {"z": -0.11, "y": 0.002, "x": -0.011},
+            "accuracy": 3,
+            "time": 1675646835546228200,
+        }
+    ],
+}
+
+
+def _problem(text: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "path": {"type": "string"},
+            "retry_after_s": {"type": "number"},
+        },
+    }
+    answer: dict[str, Any] = {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+    return answer | ({"headers": headers} if headers else {})
+
+
+_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds"}}
+_PASSING = {
+    "429": _problem("This device sends too much; try again later.", _RETRY),
+    "503": _problem("Not durable: the log or the registry is behind; send it again.", _RETRY),
+    "507": _problem("Not durable: the log has no room; send it again later.", _RETRY),
+}
+_COMMON: dict[str, Any] = {"tags": ["ingest"], "security": [{"token": []}]}
+
+
+def _answer(schema: dict[str, Any], example: dict[str, Any], text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+OPENAPI: dict[str, dict[str, Any]] = {
+    "/v1/batches": {
+        "post": {
+            **_COMMON,
+            "operationId": "post_batch",
+            "summary": "Send a batch",
+            "description": "All or nothing. 200 means that every reading is durable in the log. "
+            "Content-Encoding: identity, gzip or zstd.",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": BATCH, "example": EXAMPLE_BATCH}},
+            },
+            "responses": {
+                "200": _answer(RECEIPT, EXAMPLE_RECEIPT, "Durable."),
+                "400": _problem("Not JSON, or a broken compressed frame."),
+                "401": _problem("No token, or one that is not known: unknown, expired or revoked."),
+                "403": _problem("Another device's batch, or an operator's key."),
+                "409": _problem("The same device, session and seq with other content; the first is kept."),
+                "413": _problem("Over a size limit."),
+                "415": _problem("A content type or encoding that is not spoken here."),
+                "422": _problem("A wrong shape or value; `path` says where."),
+                **_PASSING,
+            },
+        }
+    },
+    "/v1/sensor-logger": {
+        "post": {
+            **_COMMON,
+            "operationId": "post_sensor_logger",
+            "summary": "Send a Sensor Logger message",
+            "description": "The app's HTTP push. Good readings are kept, bad ones counted by reason. "
+            "The token's device is the device.",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": MESSAGE, "example": EXAMPLE_MESSAGE}},
+            },
+            "responses": {
+                "200": _answer({"anyOf": [RECEIPT, TEST_PUSH]}, EXAMPLE_RECEIPT, "Durable; or a test push."),
+                "499": {
+                    "description": "Refused for good; the app shows the text to its user.",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                },
+                **_PASSING,
+            },
+        }
+    },
+}

@@ -1,0 +1,187 @@
+"""POST /v1/batches and /v1/sensor-logger: bytes in, a receipt out.
+
+Plain ASGI: FastAPI's body parsing is bypassed.  Who sends is known before a byte of the body is read, and the body
+is read up to its limit and no further.  OpenAPI learns of these routes from `OPENAPI`.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import problems
+from gateway.auth import device_of
+from gateway.limits import Held
+from gateway.routes._ingest_openapi import OPENAPI
+from gateway.services import Services
+from telemetry import metrics
+from telemetry.batch import Receipt
+from telemetry.errors import Malformed, SensorlineError, TooLarge, Unsupported
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["OPENAPI", "Ingest", "endpoints"]
+
+JSON = b"application/json"
+SHOWN_TO_USER = 499  # the status whose text the Sensor Logger app shows to its user
+
+
+class SenderGone(Exception):
+    """The connection ended before the body did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Mapping[str, str] | None = None
+
+
+class Refuse(Protocol):
+    """How a route words an error."""
+
+    def __call__(self, error: SensorlineError) -> Answer:
+        """The answer to it."""
+        ...
+
+
+def endpoints(services: Services) -> dict[str, ASGIApp]:
+    """The ingest routes by path."""
+    return {
+        "/v1/batches": Ingest(services, "native", "/v1/batches", refuse_problem),
+        "/v1/sensor-logger": Ingest(services, "sensor_logger", "/v1/sensor-logger", refuse_shown),
+    }
+
+
+class Ingest:
+    """One ingest route."""
+
+    def __init__(self, services: Services, dialect: str, route: str, refuse: Refuse) -> None:
+        self._services = services
+        self._dialect = dialect
+        self._route = route
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] != "POST":
+            body = problems.document(405, "method_not_allowed", f"{self._route} takes POST")
+            answer = Answer(405, body, problems.MEDIA_TYPE.encode(), {"Allow": "POST"})
+        else:
+            try:
+                answer = await self._take(_headers(scope), receive)
+            except SenderGone:
+                metrics.requests.labels(self._route, "gone").inc()
+                return
+            except SensorlineError as e:
+                answer = self._refuse(e)
+            except Exception:
+                # Whatever fails is a fault of ours: the log gets the trace, and the sender an answer to retry on.
+                logger.exception("%s failed", self._route)
+                body = problems.document(500, "internal", "a fault of this server; its log has the details")
+                answer = Answer(500, body, problems.MEDIA_TYPE.encode())
+        metrics.requests.labels(self._route, str(answer.status)).inc()
+        await _send(send, answer)
+
+    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
+        services = self._services
+        intake = services.intake
+        holder = device_of(services, _text(headers.get(b"authorization")))
+        intake.buckets.take(holder.device, services.clock.monotonic_s())
+        _check_type(headers.get(b"content-type"))
+        size_bytes_max = intake.limits.body_bytes_max
+        _check_length(headers.get(b"content-length"), size_bytes_max)
+        with intake.in_flight.hold(holder.device) as held:
+            body = await _read(receive, size_bytes_max, held)
+            receipt = await intake.take(body, _text(headers.get(b"content-encoding")), self._dialect, holder)
+        return Answer(200, _stored(receipt) if receipt else orjson.dumps({"status": "ok", "stored": 0}))
+
+
+def refuse_problem(error: SensorlineError) -> Answer:
+    """A problem document."""
+    response = problems.problem(error)
+    return Answer(error.status, bytes(response.body), problems.MEDIA_TYPE.encode(), problems.headers_of(error))
+
+
+def refuse_shown(error: SensorlineError) -> Answer:
+    """What a phone can do nothing about is told to its user; what passes is left as it is."""
+    if error.retryable:
+        return refuse_problem(error)
+    where = f" ({error.path})" if error.path else ""
+    text = (error.message + where).encode("utf-8", "replace")
+    return Answer(SHOWN_TO_USER, text, b"text/plain; charset=utf-8")
+
+
+async def _read(receive: Receive, size_bytes_max: int, held: Held) -> bytes:
+    """The whole body; raises `TooLarge` as soon as it is over, and `SenderGone`."""
+    pieces: list[bytes] = []
+    while True:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            raise SenderGone
+        piece = message.get("body", b"")
+        if piece:
+            if held.size_bytes + len(piece) > size_bytes_max:
+                raise _too_large(size_bytes_max)
+            held.grow(len(piece))
+            pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """The first of each name: who sends two is not believed the second."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, value)
+    return headers
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _check_type(value: bytes | None) -> None:
+    """JSON, or nothing said."""
+    if value is not None and value.partition(b";")[0].strip().lower() != JSON:
+        raise Unsupported(f"content type {value[:64].decode('latin-1')!r} is not spoken here; send application/json")
+
+
+def _check_length(value: bytes | None, size_bytes_max: int) -> None:
+    if value is None:
+        return
+    if not value.isdigit():
+        raise Malformed("Content-Length is no number")
+    if len(value) > 15 or int(value) > size_bytes_max:
+        raise _too_large(size_bytes_max)
+
+
+def _too_large(size_bytes_max: int) -> TooLarge:
+    return TooLarge(f"body is over {size_bytes_max} bytes: split the batch, or compress it")
+
+
+def _stored(receipt: Receipt) -> bytes:
+    document: dict[str, Any] = {
+        "status": "stored",
+        "device": receipt.device,
+        "session": receipt.session,
+        "seq": receipt.seq,
+        "readings": receipt.readings,
+        "rejected": receipt.rejected,
+        "duplicate": receipt.duplicate,
+    }
+    return orjson.dumps(document)
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
+    for name, value in (answer.headers or {}).items():
+        headers.append((name.lower().encode(), value.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
