@@ -103,9 +103,17 @@ class Pace:
         self.phase, self._since_s = Phase.CLOSING, now_s
 
     @property
+    def has_bloated_headers(self) -> bool:
+        """More bytes of whole headers than any sane request has; may be asked in the midst of parsing a piece."""
+        return self._header_bytes > HEADER_BYTES_MAX
+
+    @property
     def is_bloated(self) -> bool:
-        """More bytes than any sane request has: endless headers, trailers, chunk extensions, or a refused body."""
-        if self._header_bytes > HEADER_BYTES_MAX:
+        """More bytes than any sane request has: endless headers, trailers, chunk extensions, or a refused body.
+
+        To be asked between pieces: within one, its bytes are not yet told apart into headers and body.
+        """
+        if self.has_bloated_headers:
             return True
         if self.phase is Phase.HEADERS:
             return self._raw_bytes > HEADER_BYTES_MAX

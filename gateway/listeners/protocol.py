@@ -136,13 +136,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._pace.header(len(name) + len(value))
-        if not self._pace.is_bloated:
+        if not self._pace.has_bloated_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if self._refused:
             return
-        if self._pace.is_bloated or len(self.url) > 8192:
+        if self._pace.has_bloated_headers or len(self.url) > 8192:
             self._refuse(431, "too_large", "the request's headers are too large")
             return
         if len(self.pipeline) >= PIPELINED_MAX:
