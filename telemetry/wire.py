@@ -19,7 +19,6 @@ import zstandard
 
 from telemetry.batch import (
     DEPTH_MAX,
-    DTYPE,
     EXTRA_BYTES_MAX,
     READINGS_MAX,
     SEQ_MAX,
@@ -29,13 +28,14 @@ from telemetry.batch import (
     Batch,
     Column,
     Dropped,
-    Floats,
     Series,
     Times,
     check_name,
     depth,
     narrow,
     out_of_range,
+    packed_floats,
+    packed_times,
 )
 from telemetry.errors import Invalid, Malformed, TooLarge, Unsupported
 from telemetry.reading import CATALOGUE, Field, Kind
@@ -215,7 +215,7 @@ def _times(t0: int, dt: list[int], path: str) -> Times:
     if not 0 <= t0 + min(dt) <= t0 + max(dt) <= TIME_NS_MAX or not 0 <= t0 <= TIME_NS_MAX:
         raise Invalid("times must be UTC nanoseconds from 1970 to 2262", path=f"{path}.t0")
     try:
-        return np.array(dt, np.int64) + t0
+        return packed_times(dt) + t0
     except OverflowError as e:
         raise Invalid("dt is nanoseconds since t0", path=f"{path}.dt") from e
 
@@ -232,8 +232,7 @@ def _column(field: Field, raw: msgspec.Raw, n: int, path: str) -> Column:
         raise Invalid(f"{len(values)} values for {n} times", path=path)
     if not field.kind.is_number:
         return _texts(values, path)
-    with np.errstate(over="ignore"):
-        column: Floats = np.array(values, DTYPE[field.kind])
+    column = packed_floats(values, field.kind)
     outside = out_of_range(field, column)
     if outside.any():
         where = int(outside.argmax())
@@ -281,15 +280,20 @@ def _dropped(raw: _Batch) -> Dropped | None:
 
 
 def _own_series(raw: dict[str, Any]) -> Series:
-    known = CATALOGUE.get(raw["sensor"])
+    sensor, times = raw["sensor"], packed_times(raw["dt"])
+    times += raw["t0"]
     columns: dict[str, Column] = {}
-    for name, column in raw["values"].items():
-        narrowed = narrow(known.by_name[name], column) if known else None
-        if narrowed is not None:
-            columns[name] = narrowed
+    if raw["values"]:
+        fields = CATALOGUE[sensor].by_name
+        for name, column in raw["values"].items():
+            if len(column) != len(times):
+                raise Invalid(f"{sensor}.{name} has {len(column)} values for {len(times)} times")
+            narrowed = narrow(fields[name], column)
+            if narrowed is not None:
+                columns[name] = narrowed
     extra = raw.get("extra")
     texts = extra and tuple(None if e is None else orjson.dumps(e, option=orjson.OPT_SORT_KEYS).decode() for e in extra)
-    return Series(raw["sensor"], np.array(raw["dt"], np.int64) + raw["t0"], columns, texts or None)
+    return Series(sensor, times, columns, texts or None)
 
 
 def _gunzip(data: bytes, size_bytes_max: int) -> bytes:

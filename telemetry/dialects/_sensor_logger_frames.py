@@ -35,7 +35,10 @@ _GRAVITY_IN_G_BELOW = 5.0  # between 1 and 9.8
 Factors = Mapping[str, float]
 _ANGLES: Factors = {"pitch": _FLIP, "yaw": _FLIP}
 _XYZ = ("x", "y", "z")
-_WORN: Factors = {f"{quantity}_{axis}": _FLIP_G for quantity in ("gravity", "acceleration") for axis in _XYZ} | _ANGLES
+_WORN: Factors = {
+    **{f"{quantity}_{axis}": _FLIP_G for quantity in ("gravity", "acceleration") for axis in _XYZ},
+    **_ANGLES,
+}
 
 _IOS: Mapping[str, Factors] = {
     **{name: dict.fromkeys(_XYZ, _FLIP) for name in ("linear_acceleration", "acceleration", "gravity")},
@@ -129,7 +132,7 @@ def _headphone_factors(table: Table, factors: Table) -> Table:
     """As `factors`, but gravity that is in m/s2 already is only flipped; (fields, readings)."""
     each = np.repeat(factors, table.shape[1], axis=1)
     length = np.sqrt(np.square(table[_HEADPHONE_GRAVITY]).sum(axis=0))
-    each[np.ix_(_HEADPHONE_GRAVITY, np.flatnonzero(length >= _GRAVITY_IN_G_BELOW))] = _FLIP
+    each[_HEADPHONE_GRAVITY] = np.where(length >= _GRAVITY_IN_G_BELOW, _FLIP, _FLIP_G)
     return each
 
 

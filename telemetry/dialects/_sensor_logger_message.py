@@ -1,43 +1,26 @@
 """One message of the Sensor Logger app as identity and payload; what is inside a reading is not looked at here.
 
-A well-shaped message is decoded by one typed pass that leaves each reading's `values` as bytes; anything else is
-decoded generally, so that its good readings can be told from its bad ones.
+A message in which everything is right is decoded by one typed pass, which is most of the work of a gateway;
+anything else is decoded generally, so that its good readings can be told from its bad ones.
 """
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import orjson
 
 from telemetry.batch import DEPTH_MAX, SEQ_MAX, TIME_NS_MAX, check_name, depth
-from telemetry.dialects._sensor_logger_sensors import normal
+from telemetry.dialects._sensor_logger_sensors import LAYOUTS, Layout, normal
 from telemetry.errors import Invalid, Malformed
 
 SOURCE_ID_CHARS_MAX = 256
 _UINT64_MAX = 2**64 - 1
-
-
-class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A well-shaped reading; `values` is still JSON."""
-
-    name: str
-    values: msgspec.Raw
-    time: Annotated[int, msgspec.Meta(ge=0, le=TIME_NS_MAX)]
-    accuracy: Annotated[int, msgspec.Meta(ge=-1, le=3)] | None = None
-
-
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    messageId: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]  # noqa: N815 - the app's name
-    sessionId: str  # noqa: N815
-    payload: list[Reading]
-    deviceId: str | None = None  # noqa: N815
-    userId: str | None = None  # noqa: N815 - names a person: not kept
-
-
-_DECODER = msgspec.json.Decoder(_Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +30,34 @@ class Message:
     session: str
     seq: int
     source_id: str | None
-    payload: list[Reading] | list[Any]
-    is_well_shaped: bool  # the payload is all `Reading`
+    payload: list[Any]
+    is_typed: bool  # the payload is all readings of `LAYOUT_OF_TYPE`'s types
     is_test: bool
+
+
+def _reading_type(name: str, layout: Layout) -> type[msgspec.Struct]:
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("values", layout.values),
+        ("time", Annotated[int, msgspec.Meta(ge=0, le=TIME_NS_MAX)]),
+        ("accuracy", Annotated[int, msgspec.Meta(ge=-1, le=3)] | None, None),
+    ]
+    return msgspec.defstruct(f"_{name}", fields, tag_field="name", tag=name, forbid_unknown_fields=True, gc=False)
+
+
+LAYOUT_OF_TYPE: Mapping[type, Layout] = {_reading_type(name, layout): layout for name, layout in LAYOUTS.items()}
+_READING = reduce(or_, LAYOUT_OF_TYPE)
+_MESSAGE = msgspec.defstruct(
+    "_Message",
+    [
+        ("messageId", Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]),
+        ("sessionId", str),
+        ("payload", list[_READING]),  # type: ignore[valid-type]
+        ("deviceId", str | None, None),
+        ("userId", str | None, None),  # names a person: not kept
+    ],
+    forbid_unknown_fields=True,
+)
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_MESSAGE)
 
 
 def read_message(body: bytes) -> Message:
@@ -58,8 +66,7 @@ def read_message(body: bytes) -> Message:
         m = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _read_any(load_json(body))
-    is_test = bool(m.payload) and normal(m.payload[0].name) == "test"
-    return _identified(m.messageId, m.sessionId, m.deviceId, m.payload, is_well_shaped=True, is_test=is_test)
+    return _identified(m.messageId, m.sessionId, m.deviceId, m.payload, is_typed=True)
 
 
 def load_json(text: bytes) -> Any:
@@ -90,7 +97,7 @@ def _integer(text: str) -> int | float:
 
 
 def _beyond_int64(text: str, number: float) -> int | float:
-    is_uint64 = len(text) <= 20 and 0 <= number and int(text) <= _UINT64_MAX
+    is_uint64 = len(text) <= 20 and number >= 0 and int(text) <= _UINT64_MAX
     return int(text) if is_uint64 else number
 
 
@@ -110,25 +117,19 @@ def _read_any(document: Any) -> Message:
     first = payload[0].get("name") if payload and isinstance(payload[0], dict) else None
     source_id = document.get("deviceId")
     if isinstance(first, str) and normal(first) == "test":
-        return Message("", 0, source_id if _is_source_id(source_id) else None, [], is_well_shaped=False, is_test=True)
+        return Message("", 0, source_id if _is_source_id(source_id) else None, [], is_typed=False, is_test=True)
     seq, session = document.get("messageId"), document.get("sessionId")
     if type(seq) is not int or not 0 <= seq <= SEQ_MAX:
         raise Invalid("messageId must be an integer from 0 to 2^63-1", path="$.messageId")
     if not isinstance(session, str):
         raise Invalid("sessionId must be text", path="$.sessionId")
-    return _identified(seq, session, source_id, payload, is_well_shaped=False, is_test=False)
+    return _identified(seq, session, source_id, payload, is_typed=False)
 
 
-def _identified(
-    seq: int, session: str, source_id: Any, payload: list[Any], *, is_well_shaped: bool, is_test: bool
-) -> Message:
+def _identified(seq: int, session: str, source_id: Any, payload: list[Any], *, is_typed: bool) -> Message:
     if source_id is not None and not _is_source_id(source_id):
-        if not is_test:
-            raise Invalid(f"deviceId must be text of 1 to {SOURCE_ID_CHARS_MAX} characters", path="$.deviceId")
-        source_id = None
-    if not is_test:
-        check_name(session, "$.sessionId")
-    return Message(session, seq, source_id, payload, is_well_shaped, is_test)
+        raise Invalid(f"deviceId must be text of 1 to {SOURCE_ID_CHARS_MAX} characters", path="$.deviceId")
+    return Message(check_name(session, "$.sessionId"), seq, source_id, payload, is_typed, is_test=False)
 
 
 def _is_source_id(value: object) -> bool:

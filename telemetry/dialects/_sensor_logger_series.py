@@ -1,13 +1,12 @@
 """A sensor's readings of one message -> its canonical series: converted, narrowed, out of range counted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from telemetry.batch import DTYPE, Column, Floats, Series, out_of_range
+from telemetry.batch import DTYPE, Column, Floats, Series, packed_floats, packed_times
 from telemetry.dialects._sensor_logger_frames import convert, is_as_sent
 from telemetry.dialects._sensor_logger_sensors import Layout
 from telemetry.dialects._sensor_logger_sift import Found
@@ -28,90 +27,95 @@ class Finished:
 
 
 def finish(found: Found, sender: Sender) -> Finished:
-    """Build the series; every reading of `found` is in it or counted."""
-    layout, n = found.layout, len(found.times)
-    with np.errstate(over="ignore", invalid="ignore"):
-        table, converted = _table(found, n, sender)
-        accuracy = _accuracy(found)
-        outside = ((table < layout.low) | (table > layout.high)).any(axis=0)
-        if accuracy is not None:
-            outside |= out_of_range(layout.sensor.by_name["accuracy"], accuracy)
-    absent = np.isnan(table)
-    empty = _empty(found, absent, n) & ~outside
+    """Build the series; every reading of `found` is in it or counted.
+
+    To be called with numpy's overflow warning off: 1e39 becomes infinite in float32, and is then out of range.
+    """
+    table, converted = _table(found, len(found.times), sender)
+    accuracy = _accuracy(found)
+    layout = found.layout
+    if layout.numbers and not (layout.others or found.extra) and _is_inside(layout, table):
+        return Finished(_whole_series(found, table, accuracy), {}, converted)
+    return _finish_part(found, table, accuracy, converted)
+
+
+def _is_inside(layout: Layout, table: Floats) -> bool:
+    """True when every number is there and in range: NaN, an absent one, is in no range."""
+    if float(table.min()) >= layout.low_everywhere and float(table.max()) <= layout.high_everywhere:
+        return True  # also within the tightest of the bounds: quicker than field by field
+    return bool(((table >= layout.low) & (table <= layout.high)).all())
+
+
+def _finish_part(found: Found, table: Floats, accuracy: Floats | None, converted: str | None) -> Finished:
+    layout = found.layout
+    outside: Mask = np.any((table < layout.low) | (table > layout.high), axis=0)
+    empty = _empty(found, table) & ~outside
     rejected = {}
     if outside.any():
         rejected[Reason.OUT_OF_RANGE] = int(outside.sum())
     if empty.any():
         rejected[Reason.BAD_VALUES] = int(empty.sum())
     if rejected:
-        keep = ~(outside | empty)
-        if not keep.any():
+        rows = np.flatnonzero(~(outside | empty))
+        if not len(rows):
             return Finished(None, rejected, None)
-        found, table, accuracy, absent = _kept(found, table, accuracy, absent, keep)
-    return Finished(_series(found, table, accuracy, absent), rejected, converted)
+        found, table = found.only(rows.tolist()), _contiguous(table[:, rows])
+        accuracy = None if accuracy is None else accuracy[rows]
+    return Finished(_series(found, table, accuracy), rejected, converted)
 
 
 def _table(found: Found, n: int, sender: Sender) -> tuple[Floats, str | None]:
     """(fields, readings), rows contiguous, each at its field's precision (in float64 if they differ)."""
     layout = found.layout
     if layout.is_single and is_as_sent(layout, sender):
-        table: Floats = np.array(found.numbers, np.float32).reshape(n, len(layout.numbers))
-        return np.ascontiguousarray(table.T), None
-    wide: npt.NDArray[np.float64] = np.array(found.numbers, np.float64).reshape(n, len(layout.numbers)).T
-    wide, converted = convert(layout, wide, sender)
+        table = packed_floats(found.numbers, Kind.FLOAT32).reshape(n, len(layout.numbers))
+        return _contiguous(table.T), None
+    table = packed_floats(found.numbers, Kind.FLOAT64).reshape(n, len(layout.numbers))
+    wide, converted = convert(layout, table.T.astype(np.float64), sender)
     if layout.is_single:
-        return np.ascontiguousarray(wide, dtype=np.float32), converted
+        return _contiguous(wide.astype(np.float32)), converted
     single = [k for k, f in enumerate(layout.numbers) if f.kind is Kind.FLOAT32]
     wide[single] = wide[single].astype(np.float32)
     return wide, converted
 
 
-def _accuracy(found: Found) -> npt.NDArray[np.float32] | None:
-    if found.accuracy.count(None) == len(found.accuracy):
-        return None
-    return np.array(found.accuracy, np.float32)
+def _contiguous(table: Any) -> Floats:
+    """Rows side by side, as they are sent; typed loosely, for numpy's types do not take "one dtype or the other"."""
+    return cast(Floats, np.ascontiguousarray(table))
 
 
-def _empty(found: Found, absent: Mask, n: int) -> Mask:
+def _accuracy(found: Found) -> Floats | None:
+    first, n = found.accuracy[0], len(found.accuracy)
+    if found.accuracy.count(first) != n:
+        return np.array(found.accuracy, np.float32)
+    return None if first is None else np.full(n, first, np.float32)
+
+
+def _empty(found: Found, table: Floats) -> Mask:
     """Readings that say nothing; an annotation or a picture does so by its time, an unknown sensor by its name."""
     if found.layout.sensor.name in ("annotation", "camera") or not found.layout.is_known:
-        return np.zeros(n, np.bool_)
-    empty: Mask = absent.all(axis=0)
+        return np.zeros(len(found.times), np.bool_)
+    empty: Mask = np.all(np.isnan(table), axis=0)
     if empty.any():
         for column in (*found.others, found.extra or ()):
             empty[[k for k, value in enumerate(column) if value is not None]] = False
     return empty
 
 
-def _kept(
-    found: Found, table: Floats, accuracy: npt.NDArray[np.float32] | None, absent: Mask, keep: Mask
-) -> tuple[Found, Floats, npt.NDArray[np.float32] | None, Mask]:
-    rows = np.flatnonzero(keep).tolist()
-    left = Found(
-        found.layout,
-        [found.times[k] for k in rows],
-        [found.accuracy[k] for k in rows],
-        [],
-        [[column[k] for k in rows] for column in found.others],
-        _only(found.extra, rows),
-    )
-    return (
-        left,
-        np.ascontiguousarray(table[:, keep]),
-        None if accuracy is None else accuracy[keep],
-        absent[:, keep],
-    )
+def _whole_series(found: Found, table: Floats, accuracy: Floats | None) -> Series:
+    layout = found.layout
+    columns: dict[str, Column] = dict(zip(layout.number_names, table, strict=True))
+    if not layout.is_single:
+        columns = {f.name: table[k].astype(DTYPE[f.kind]) for k, f in enumerate(layout.numbers)}
+    if accuracy is not None:
+        columns["accuracy"] = accuracy
+    return Series(layout.sensor.name, packed_times(found.times), columns)
 
 
-def _only(extra: Sequence[str | None] | None, rows: list[int]) -> list[str | None] | None:
-    left = None if extra is None else [extra[k] for k in rows]
-    return left if left and any(text is not None for text in left) else None
-
-
-def _series(found: Found, table: Floats, accuracy: npt.NDArray[np.float32] | None, absent: Mask) -> Series:
+def _series(found: Found, table: Floats, accuracy: Floats | None) -> Series:
     """`Series.of` without its checks: fields are in the catalogue's order, narrow, and of one length."""
     layout = found.layout
-    gone = absent.all(axis=1).tolist() if absent.any() else [False] * len(layout.numbers)
+    gone = np.all(np.isnan(table), axis=1)
     columns: dict[str, Column] = {
         f.name: table[k] if layout.is_single else table[k].astype(DTYPE[f.kind])
         for k, f in enumerate(layout.numbers)
@@ -123,7 +127,7 @@ def _series(found: Found, table: Floats, accuracy: npt.NDArray[np.float32] | Non
         columns["accuracy"] = accuracy
     return Series(
         layout.sensor.name,
-        np.array(found.times, np.int64),
+        packed_times(found.times),
         columns,
         None if found.extra is None else tuple(found.extra),
     )

@@ -32,58 +32,80 @@ class Found:
     others: list[list[Any]] = field(default_factory=list)
     extra: list[str | None] | None = None
 
-    def __post_init__(self) -> None:
+    def add(self, time: int, accuracy: float | None, known: dict[str, Any], text: str | None) -> None:
+        """Append one reading; `known` is by our field names, `text` its extra."""
         self.others = self.others or [[] for _ in self.layout.others]
+        self.times.append(time)
+        self.accuracy.append(accuracy)
+        self.numbers.extend([known.get(f.name) for f in self.layout.numbers])
+        for column, f in zip(self.others, self.layout.others, strict=True):
+            column.append(known.get(f.name))
+        if self.extra is None and text is not None:
+            self.extra = [None] * (len(self.times) - 1)
+        if self.extra is not None:
+            self.extra.append(text)
+
+    def only(self, rows: list[int]) -> "Found":
+        """These readings; without their numbers, which stand in a table by then."""
+        extra = None if self.extra is None else [self.extra[k] for k in rows]
+        return Found(
+            self.layout,
+            [self.times[k] for k in rows],
+            [self.accuracy[k] for k in rows],
+            [],
+            [[column[k] for k in rows] for column in self.others],
+            extra if extra and any(text is not None for text in extra) else None,
+        )
 
 
-def time_of(reading: dict[str, Any]) -> int | None:
-    """The reading's time if it is one: an integer (no float: it loses nanoseconds) from 1970 to 2262."""
-    time = reading.get("time")
-    return time if type(time) is int and 0 <= time <= TIME_NS_MAX else None
+def is_time(value: object) -> bool:
+    """An integer (no float: it loses nanoseconds) from 1970 to 2262."""
+    return type(value) is int and 0 <= value <= TIME_NS_MAX
 
 
 def take(found: Found, reading: dict[str, Any], time: int, unknown: Counter[str]) -> Reason | None:
     """Append the reading to `found`, or say why not.  Raises `Invalid` when it nests too deeply."""
+    layout = found.layout
     fields = _fields(reading)
     if fields is None:
         return Reason.BAD_VALUES
+    accuracy = reading.get("accuracy")
+    if not layout.is_known and accuracy is not None:
+        fields.setdefault("accuracy", accuracy)
+        accuracy = None
+    known, lacking, reason = _known(layout, fields)
+    reason = reason or _wrong_accuracy(accuracy)
+    text = None if reason else _extra(layout, lacking)
+    if reason or isinstance(text, Reason):
+        return reason or text  # type: ignore[return-value]
+    found.add(time, accuracy, known, text)
+    _count(layout, lacking, unknown)
+    return None
+
+
+def _known(layout: Layout, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Reason | None]:
+    """The fields under our names, those that we lack, and what is wrong with one."""
     known: dict[str, Any] = {}
     lacking: dict[str, Any] = {}
     for name, value in fields.items():
-        ours = found.layout.fields.get(name) or found.layout.fields.get(normal(name))
+        ours = layout.fields.get(name) or layout.fields.get(normal(name))
         if ours is None:
             lacking[name] = value
             continue
         reason = Reason.BAD_VALUES if ours.name in known else _wrong(ours, value)
         if reason is not None:
-            return reason
+            return known, lacking, reason
         known[ours.name] = value
-    return _append(found, reading.get("accuracy"), time, known, lacking, unknown)
+    return known, lacking, None
 
 
-def _append(
-    found: Found, accuracy: Any, time: int, known: dict[str, Any], lacking: dict[str, Any], unknown: Counter[str]
-) -> Reason | None:
-    layout = found.layout
-    if layout.is_known:
-        if accuracy is not None and type(accuracy) not in (int, float):
-            return Reason.BAD_VALUES
-    elif accuracy is not None:
-        lacking.setdefault("accuracy", accuracy)
-    text = _extra(lacking)
-    if isinstance(text, Reason):
-        return Reason.IMAGE_TOO_LARGE if text is Reason.EXTRA_TOO_LARGE and _is_image(layout, lacking) else text
-    found.times.append(time)
-    found.accuracy.append(accuracy if layout.is_known else None)
-    found.numbers.extend([known.get(f.name) for f in layout.numbers])
-    for column, other in zip(found.others, layout.others, strict=True):
-        column.append(known.get(other.name))
-    if found.extra is None and text is not None:
-        found.extra = [None] * (len(found.times) - 1)
-    if found.extra is not None:
-        found.extra.append(text)
-    _count(layout, lacking, unknown)
-    return None
+def _wrong_accuracy(accuracy: Any) -> Reason | None:
+    """As Android's SensorEvent has it: -1 (no contact) to 3."""
+    if accuracy is None:
+        return None
+    if type(accuracy) not in (int, float):
+        return Reason.BAD_VALUES
+    return None if -1 <= accuracy <= 3 else Reason.OUT_OF_RANGE
 
 
 def _fields(reading: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,7 +132,7 @@ def _wrong(ours: Field, value: Any) -> Reason | None:
     return None if type(value) is str and len(value) <= TEXT_CHARS_MAX else Reason.BAD_VALUES
 
 
-def _extra(lacking: dict[str, Any]) -> str | Reason | None:
+def _extra(layout: Layout, lacking: dict[str, Any]) -> str | Reason | None:
     """The canonical text of what the catalogue lacks."""
     if not lacking:
         return None
@@ -122,7 +144,9 @@ def _extra(lacking: dict[str, Any]) -> str | Reason | None:
     for name, value in lacking.items():
         named[_free(safe_name(name), named)] = value
     text = orjson.dumps(named, option=orjson.OPT_SORT_KEYS)
-    return text.decode() if len(text) <= EXTRA_BYTES_MAX else Reason.EXTRA_TOO_LARGE
+    if len(text) <= EXTRA_BYTES_MAX:
+        return text.decode()
+    return Reason.IMAGE_TOO_LARGE if _is_image(layout, lacking) else Reason.EXTRA_TOO_LARGE
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:

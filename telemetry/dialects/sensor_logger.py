@@ -7,16 +7,19 @@ without a good reading still gives its batch, so that the ledger sees no gap.  `
 
 from collections import Counter
 from itertools import chain
+from math import inf
+from types import NoneType
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from telemetry.batch import SERIES_MAX, Batch, Series
 from telemetry.dialects._sensor_logger_frames import hints
-from telemetry.dialects._sensor_logger_message import Message, Reading, load_json, read_message
+from telemetry.dialects._sensor_logger_message import LAYOUT_OF_TYPE, read_message
 from telemetry.dialects._sensor_logger_sensors import Layout, layout_of
 from telemetry.dialects._sensor_logger_series import finish
-from telemetry.dialects._sensor_logger_sift import Found, take, time_of
+from telemetry.dialects._sensor_logger_sift import Found, is_time, take
 from telemetry.errors import TooLarge
 from telemetry.outcome import Reason
 from telemetry.ports import Parsed, Sender
@@ -37,12 +40,12 @@ def parse(body: bytes, sender: Sender, *, readings_max: int) -> Parsed:
         )
     rejected: Counter[Reason] = Counter()
     unknown: Counter[str] = Counter()
-    if not message.is_well_shaped or (found := _found_together(message, unknown, rejected)) is None:
-        found = _found_singly(message.payload, unknown, rejected)
+    found = _found_typed(message.payload) if message.is_typed else _found_any(message.payload, unknown, rejected)
     series: list[Series] = []
     converted: list[str] = []
-    for one in found:
-        finished = finish(one, sender)
+    with np.errstate(over="ignore"):
+        all_finished = [finish(one, sender) for one in found]
+    for finished in all_finished:
         rejected.update(finished.rejected)
         if finished.series is not None:
             series.append(finished.series)
@@ -58,85 +61,84 @@ def parse(body: bytes, sender: Sender, *, readings_max: int) -> Parsed:
     )
 
 
-def _found_together(message: Message, unknown: Counter[str], rejected: Counter[Reason]) -> list[Found] | None:
-    """The usual case: all of a sensor's readings in one go.  None when they must be sorted one by one."""
-    by_name: dict[str, list[Reading]] = {}
-    for reading in message.payload:
-        same = by_name.get(reading.name)
+def _found_typed(payload: list[Any]) -> list[Found]:
+    """The usual case: everything is right, and typed already."""
+    by_type: dict[type, list[Any]] = {}
+    for reading in payload:
+        kind = reading.__class__
+        same = by_type.get(kind)
         if same is None:
-            by_name[reading.name] = [reading]
+            by_type[kind] = [reading]
         else:
             same.append(reading)
-    layouts = {name: layout_of(name) for name in by_name}
-    sensors = {layout.sensor.name for layout in layouts.values() if layout is not None}
-    if len(sensors) != len(by_name) or len(sensors) > SERIES_MAX:
-        return None  # a name that is none, or one sensor under two names
-    found = []
-    for name, readings in by_name.items():
-        layout = layouts[name]
-        assert layout is not None  # noqa: S101 - counted just above
-        found.append(_decoded(layout, readings) or _sifted(layout, readings, unknown, rejected))
-    return [one for one in found if one.times]
+    return [
+        _found(LAYOUT_OF_TYPE[kind], [r.values for r in same], [r.time for r in same], [r.accuracy for r in same])
+        for kind, same in by_type.items()
+    ]
 
 
-def _decoded(layout: Layout, readings: list[Reading]) -> Found | None:
-    """All readings decoded by type; None when one of them is not exactly right."""
-    if layout.decode_values is None:
-        return None
-    try:
-        values = layout.decode_values(_joined(readings))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+def _found(layout: Layout, values: list[Any], times: list[int], accuracy: list[float | None]) -> Found:
     return Found(
         layout,
-        [r.time for r in readings],
-        [r.accuracy for r in readings],
+        times,
+        accuracy,
         list(chain.from_iterable(map(layout.numbers_of, values))) if layout.numbers_of else [],
         [[getattr(v, f.name) for v in values] for f in layout.others],
     )
 
 
-def _sifted(layout: Layout, readings: list[Reading], unknown: Counter[str], rejected: Counter[Reason]) -> Found:
-    found = Found(layout)
-    for reading, values in zip(readings, load_json(_joined(readings)), strict=True):
-        reason = take(found, {"values": values, "accuracy": reading.accuracy}, reading.time, unknown)
+def _found_any(payload: list[Any], unknown: Counter[str], rejected: Counter[Reason]) -> list[Found]:
+    """Something in the message is not right, or not known: refuse that, keep the rest."""
+    by_sensor: dict[str, tuple[Layout, list[dict[str, Any]]]] = {}
+    for reading in payload:
+        reason = _sort(reading, by_sensor)
         if reason is not None:
             rejected[reason] += 1
+    found = []
+    for layout, readings in by_sensor.values():
+        one = _all_right(layout, readings) or _sifted(layout, readings, unknown, rejected)
+        if one.times:
+            found.append(one)
     return found
 
 
-def _joined(readings: list[Reading]) -> bytes:
-    return b"[" + b",".join([r.values for r in readings]) + b"]"
-
-
-def _found_singly(payload: list[Any], unknown: Counter[str], rejected: Counter[Reason]) -> list[Found]:
-    """Sort the readings one by one, whatever they are."""
-    by_sensor: dict[str, Found] = {}
-    for item in payload:
-        reading = _as_dict(item)
-        reason = Reason.NOT_AN_OBJECT if reading is None else _sort(reading, by_sensor, unknown)
-        if reason is not None:
-            rejected[reason] += 1
-    return [one for one in by_sensor.values() if one.times]
-
-
-def _as_dict(item: Any) -> dict[str, Any] | None:
-    if isinstance(item, Reading):
-        return {"name": item.name, "values": load_json(item.values), "time": item.time, "accuracy": item.accuracy}
-    return item if isinstance(item, dict) else None
-
-
-def _sort(reading: dict[str, Any], by_sensor: dict[str, Found], unknown: Counter[str]) -> Reason | None:
+def _sort(reading: Any, by_sensor: dict[str, tuple[Layout, list[dict[str, Any]]]]) -> Reason | None:
+    """Put the reading to its sensor's, or say why it has none."""
+    if not isinstance(reading, dict):
+        return Reason.NOT_AN_OBJECT
     name = reading.get("name")
     layout = layout_of(name) if isinstance(name, str) else None
     if layout is None:
         return Reason.NO_NAME
-    time = time_of(reading)
-    if time is None:
+    if not is_time(reading.get("time")):
         return Reason.BAD_TIME
-    found = by_sensor.get(layout.sensor.name)
-    if found is None:
-        if len(by_sensor) >= SERIES_MAX:
-            return Reason.TOO_MANY
-        found = by_sensor[layout.sensor.name] = Found(layout)
-    return take(found, reading, time, unknown)
+    if layout.sensor.name not in by_sensor and len(by_sensor) >= SERIES_MAX:
+        return Reason.TOO_MANY
+    by_sensor.setdefault(layout.sensor.name, (layout, []))[1].append(reading)
+    return None
+
+
+def _all_right(layout: Layout, readings: list[dict[str, Any]]) -> Found | None:
+    """All of a sensor's readings in one go, where only another sensor's are not right; else None."""
+    accuracy = [r.get("accuracy") for r in readings]
+    if layout.values is None or not {type(a) for a in accuracy} <= {int, NoneType}:
+        return None
+    if any(a is not None and not -1 <= a <= 3 for a in set(accuracy)):
+        return None
+    if any(len(r) != (3 if a is None else 4) for r, a in zip(readings, accuracy, strict=True)):
+        return None  # fields beside the values
+    try:
+        values = msgspec.convert([r.get("values") for r in readings], list[layout.values])  # type: ignore[name-defined]
+    except msgspec.ValidationError:
+        return None
+    found = _found(layout, values, [r["time"] for r in readings], accuracy)
+    return None if inf in found.numbers or -inf in found.numbers else found
+
+
+def _sifted(layout: Layout, readings: list[dict[str, Any]], unknown: Counter[str], rejected: Counter[Reason]) -> Found:
+    found = Found(layout)
+    for reading in readings:
+        reason = take(found, reading, reading["time"], unknown)
+        if reason is not None:
+            rejected[reason] += 1
+    return found
