@@ -2,7 +2,11 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from telemetry.errors import Misconfigured
 
@@ -23,3 +27,17 @@ def load(port: str, name: str) -> ModuleType:
         if e.name and e.name.partition(".")[0] in {"telemetry", "edge", "gateway", "consumers"}:
             raise
         raise Misconfigured(f"{port}.{name} needs {e.name!r}: pip install 'sensorline[{name}]'") from e
+
+
+def configure(module: ModuleType, name: str, options: Mapping[str, Any]) -> BaseModel:
+    """The adapter's own `Config` of these options; raises `Misconfigured` with the setting's path.
+
+    Not strict, whatever the model says: from the environment every value comes as text.
+    """
+    model: type[BaseModel] = module.Config
+    try:
+        return model.model_validate(dict(options), strict=False)
+    except ValidationError as e:
+        first = e.errors()[0]
+        path = ".".join(map(str, ("adapters", name, *first["loc"])))
+        raise Misconfigured(f"setting {path}: {first['msg']}", path=path) from e

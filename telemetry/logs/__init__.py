@@ -11,4 +11,4 @@ from telemetry.ports import Log
 def open_log(name: str, options: Mapping[str, Any], data_dir: Path) -> Log:
     """The log adapter of that name with its own `Config`; `data_dir` is where it may keep files.  Not started."""
     module = adapters.load("telemetry.logs", name)
-    return cast(Log, module.open(module.Config.model_validate(dict(options)), data_dir))
+    return cast(Log, module.open(adapters.configure(module, name, options), data_dir))

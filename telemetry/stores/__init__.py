@@ -16,5 +16,5 @@ def open_store(name: str, options: Mapping[str, Any], data_dir: Path, *, retenti
     """
     module = adapters.load("telemetry.stores", name)
     return cast(
-        Store, module.open(module.Config.model_validate(dict(options)), data_dir, retention_days=retention_days)
+        Store, module.open(adapters.configure(module, name, options), data_dir, retention_days=retention_days)
     )

@@ -1,0 +1,252 @@
+"""The command line's client of a running station's HTTP API: typed answers, and errors that say the mend."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
+
+KEY_FILE = "operator.key"
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+STREAM_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
+CHUNK_BYTES = 1 << 20
+
+T = TypeVar("T")
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A device's token without its secret; times are UTC nanoseconds."""
+
+    id: str
+    created_ns: int | None = None
+    expires_ns: int | None = None
+    revoked_ns: int | None = None
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A device as registered and as seen in the store."""
+
+    device: str
+    registered: bool = True
+    platform: str = ""
+    standardised: bool = False
+    readings: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    sensors: tuple[str, ...] = ()
+    tokens: tuple[Token, ...] = ()
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A token, shown this once."""
+
+    device: str
+    token: str
+    token_id: str
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """A device's rows are gone from the store; its bytes leave the log by that ISO date."""
+
+    device: str
+    rows: int
+    log_clean_by: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A record that could not be stored, and why."""
+
+    id: str
+    reason: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    at_ns: int
+    replayed: bool
+    session: str | None = None
+    seq: int | None = None
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """How many dead letters went back into their topic."""
+
+    replayed: int
+    skipped: int
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What can be queried now, and how many records each consumer has yet to read."""
+
+    readings: int
+    batches: int
+    devices: int
+    lag: dict[str, int] = {}
+
+
+class Refused(SensorlineError):
+    """The station refused a request for a reason of its own; the message is the station's."""
+
+    code = "refused"
+
+
+class Unreachable(Retryable):
+    """Nobody answers at the URL."""
+
+    code = "unreachable"
+
+
+def find_key(given: str | None, data_dir: Path) -> str | None:
+    """The operator's key: as given, from `SENSORLINE_KEY`, or from the file that the first start left; else None."""
+    found = given or os.environ.get("SENSORLINE_KEY")
+    if found:
+        return found.strip()
+    file = data_dir / KEY_FILE
+    try:
+        return file.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as e:
+        raise Misconfigured(f"{file} cannot be read ({e}): give the operator's key with --key") from e
+
+
+class Api:
+    """A station at `url`.  Every method raises `SensorlineError` only."""
+
+    def __init__(self, url: str, key: str | None, *, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._key = key
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport)
+        except (httpx.InvalidURL, ValueError) as e:  # a header that is not ASCII is a ValueError
+            raise Misconfigured(f"{url!r} or the key is not usable: {e}") from e
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def stats(self) -> Stats:
+        """Counts; needs no key on loopback."""
+        return self._ask(Stats, "GET", "/v1/stats")
+
+    def devices(self) -> list[Device]:
+        """All devices, registered or only seen."""
+        return self._ask(dict[str, list[Device]], "GET", "/v1/devices")["devices"]
+
+    def add_device(self, device: str, *, platform: str | None, standardised: bool | None) -> Issued:
+        """Register a device; `Refused` when it exists."""
+        wanted = {"device": device, "platform": platform, "standardised": standardised}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return self._ask(Issued, "POST", "/v1/devices", body=body)
+
+    def rotate(self, device: str, *, overlap_s: float) -> Issued:
+        """A new token; the old ones end after `overlap_s`."""
+        return self._ask(Issued, "POST", f"/v1/devices/{_segment(device)}/rotate", body={"overlap_s": overlap_s})
+
+    def revoke(self, device: str, *, token_id: str | None) -> int:
+        """End a token, or all of the device's; returns how many."""
+        body = {"token_id": token_id} if token_id else {}
+        answer = self._ask(dict[str, Any], "POST", f"/v1/devices/{_segment(device)}/revoke", body=body)
+        return int(answer["revoked"])
+
+    def delete_device(self, device: str) -> Deleted:
+        """Remove a device and its readings, for good."""
+        return self._ask(Deleted, "DELETE", f"/v1/devices/{_segment(device)}", timeout=STREAM_TIMEOUT)
+
+    def deadletters(self, *, limit: int) -> list[DeadLetter]:
+        """The newest dead letters."""
+        return self._ask(dict[str, list[DeadLetter]], "GET", "/v1/deadletters", params={"limit": limit})["deadletters"]
+
+    def replay(self, ids: Sequence[str] | None) -> Replayed:
+        """Send these dead letters (None: all) back to their topic."""
+        body = {"all": True} if ids is None else {"ids": list(ids)}
+        return self._ask(Replayed, "POST", "/v1/deadletters/replay", body=body, timeout=STREAM_TIMEOUT)
+
+    @contextmanager
+    def stream(self, path: str, params: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+        """An answer's bytes as they come."""
+        with self._http.stream("GET", path, params=dict(params), timeout=STREAM_TIMEOUT) as response:
+            if response.status_code >= 300:
+                response.read()
+                raise self._refusal(response)
+            yield response.iter_bytes(CHUNK_BYTES)
+
+    def save(self, path: str, params: Mapping[str, str]) -> Iterator[bytes]:
+        """As `stream`, with the transport's errors translated."""
+        try:
+            with self.stream(path, params) as chunks:
+                yield from chunks
+        except httpx.HTTPError as e:
+            raise self._translated(e) from e
+
+    def _ask(
+        self,
+        kind: type[T],
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> T:
+        try:
+            response = self._http.request(method, path, json=body, params=params, timeout=timeout)
+        except httpx.HTTPError as e:
+            raise self._translated(e) from e
+        if response.status_code >= 300:
+            raise self._refusal(response)
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise Refused(f"{self.url} does not answer like a Sensorline station ({e}): check --url") from e
+
+    def _translated(self, error: httpx.HTTPError) -> SensorlineError:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return Unreachable(f"no station answers at {self.url}: start one with `sensorline up`, or give its --url")
+        if isinstance(error, httpx.TimeoutException):
+            return Unreachable(f"{self.url} did not answer in time: look at its log, or try again")
+        if isinstance(error, httpx.UnsupportedProtocol):
+            return Misconfigured(f"{self.url!r} is no address: give --url like http://127.0.0.1:8080")
+        return Unreachable(f"{self.url}: the connection broke ({type(error).__name__}): try again")
+
+    def _refusal(self, response: httpx.Response) -> SensorlineError:
+        detail = _detail(response)
+        if response.status_code == 401:
+            lack = "does not know this key" if self._key else "wants an operator's key"
+            return Unauthorised(
+                f"{self.url} {lack}: give --key, SENSORLINE_KEY, or the station's --data-dir with {KEY_FILE} in it"
+            )
+        if response.status_code == 403:
+            return Forbidden(f"this key may not do that: {detail}")
+        if response.status_code == 404:
+            return NotFound(detail)
+        return Refused(detail)
+
+
+def _segment(name: str) -> str:
+    """A name as one path segment: what is no name must not become another path."""
+    return quote(name, safe="")
+
+
+def _detail(response: httpx.Response) -> str:
+    """The reason in one line: a problem document's, else the status."""
+    try:
+        problem = msgspec.json.decode(response.content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return f"{response.request.method} {response.request.url.path} was answered {response.status_code}"
+    said = str(problem.get("detail") or problem.get("title") or response.status_code)
+    path = problem.get("path")
+    return f"{said} (at {path})" if path and str(path) not in said else said

@@ -1,0 +1,105 @@
+"""`sensorline up`, `gateway` and `consume`: the station's processes, until SIGINT or SIGTERM."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorline.commands._options import Config, DataDir, Host, Json, LogName, Port, Sets, StoreName, load_settings
+
+if TYPE_CHECKING:
+    from sensorline.station import Ready
+    from telemetry.settings import Settings
+
+    Started = Callable[[Ready], None]
+
+
+class Consumer(StrEnum):
+    """What can be run as a consumer."""
+
+    INDEX = "index"
+    LEDGER = "ledger"
+
+
+def up(
+    config: Config = None,
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    log: LogName = None,
+    store: StoreName = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Run everything in one process: gateway, index, ledger, retention."""
+    from sensorline import station
+
+    settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
+    _run(settings, as_json, lambda started, stop: station.run_up(settings, on_ready=started, stop=stop))
+
+
+def gateway(
+    config: Config = None,
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    log: LogName = None,
+    store: StoreName = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Run a gateway alone (Kafka and Elasticsearch); as many as are wanted."""
+    from sensorline import station
+
+    settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
+    _run(settings, as_json, lambda started, stop: station.run_gateway(settings, on_ready=started, stop=stop))
+
+
+def consume(
+    name: Annotated[Consumer, typer.Argument(help="Which consumer.")],
+    config: Config = None,
+    data_dir: DataDir = None,
+    log: LogName = None,
+    store: StoreName = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Run a consumer alone (Kafka and Elasticsearch); as many as there are partitions."""
+    from sensorline import station
+
+    settings = load_settings(config, data_dir, log=log, store=store, sets=sets).settings
+    _run(settings, as_json, lambda started, stop: station.run_consumer(name.value, settings, on_ready=started, stop=stop))
+
+
+def _run(
+    settings: "Settings", as_json: bool, work: "Callable[[Started, asyncio.Event], Awaitable[None]]"
+) -> None:
+    from sensorline import loop
+
+    loop.log_to_stderr(settings.log_level)
+
+    def started(ready: "Ready") -> None:
+        _announce(ready, settings, as_json=as_json)
+
+    async def main(stop: asyncio.Event) -> None:
+        await work(started, stop)
+
+    loop.run(main)
+
+
+def _announce(ready: "Ready", settings: "Settings", *, as_json: bool) -> None:
+    from sensorline import output
+
+    if as_json:
+        key_file = str(ready.key_file)
+        output.json_line(
+            {"url": ready.url, "operator_key": ready.operator_key, "key_file": key_file, "pid": ready.pid}
+        )
+        return
+    where = f" at {ready.url}" if ready.url else ""
+    output.say(f"Ready{where}  (log {settings.log}, store {settings.store}, data in {settings.data_dir}, pid {ready.pid})")
+    if ready.operator_key:
+        output.say(f"Operator's key, shown this once and kept in {ready.key_file}:  {ready.operator_key}")
+    output.say("Stop with Ctrl-C.")
