@@ -33,7 +33,10 @@ class Builder:
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
-BUILDERS: tuple[Builder, ...] = (Builder("memory", survives_reopening=False),)
+BUILDERS: tuple[Builder, ...] = (
+    Builder("memory", survives_reopening=False),
+    Builder("duckdb"),
+)
 
 
 class Bench:

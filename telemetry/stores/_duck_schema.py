@@ -1,0 +1,113 @@
+"""The tables of the DuckDB store: one a sensor of the catalogue, one for all others, and what is known of batches.
+
+`r_<sensor>`  a row a reading: its key (stream, seq, series, i), event time `t`, the catalogue's fields, `extra`
+`r_other`     the same without fields, for sensors that the catalogue lacks
+`streams`     a number for each (device, session)
+`claims`      a row a batch: what was accepted, and when
+`days`        rows stored by (stream, sensor, UTC day), as deltas that are folded now and then: what the counts and
+              the list of devices are made from, without a look at the readings
+`sessions`    the ledger's state
+"""
+
+# ruff: noqa: S608 - every name in a statement is the catalogue's or ours; values are parameters
+
+from dataclasses import fields
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from telemetry.errors import Misconfigured
+from telemetry.ports import Session
+from telemetry.reading import CATALOGUE, Kind
+from telemetry.stores._tables import fields_of
+
+
+class Cursor(Protocol):
+    """As much of a DuckDB connection as the statements here need; `FROM incoming` reads the caller's Arrow table."""
+
+    def execute(self, query: str, parameters: object = None) -> Any:
+        """Run one statement."""
+        ...
+
+    def sql(self, query: str, *, params: object = None) -> Any:
+        """A relation, whose `to_arrow_table` runs it."""
+        ...
+
+
+KEY = ("stream", "seq", "series", "i", "t")
+OTHER = "r_other"
+SESSION_COLUMNS = tuple(f.name for f in fields(Session))
+_SQL = {Kind.FLOAT32: "FLOAT", Kind.FLOAT64: "DOUBLE", Kind.BOOL: "BOOLEAN", Kind.TEXT: "VARCHAR"}
+_KEY_DDL = (
+    "stream INTEGER NOT NULL, seq BIGINT NOT NULL, series INTEGER NOT NULL, i INTEGER NOT NULL, t BIGINT NOT NULL"
+)
+_TEXT_COLUMNS = {"device", "session", "seqs"}
+_SESSION_DDL = ", ".join(f"{n} {'VARCHAR' if n in _TEXT_COLUMNS else 'BIGINT'} NOT NULL" for n in SESSION_COLUMNS)
+_FIXED = (
+    "CREATE SEQUENCE IF NOT EXISTS stream_ids",
+    "CREATE TABLE IF NOT EXISTS streams (stream INTEGER NOT NULL, device VARCHAR NOT NULL, session VARCHAR NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS claims (stream INTEGER NOT NULL, seq BIGINT NOT NULL, hash VARCHAR NOT NULL,
+       received_ns BIGINT NOT NULL, readings BIGINT NOT NULL, expired BIGINT NOT NULL, log_partition INTEGER NOT NULL,
+       log_offset BIGINT NOT NULL, last_ns BIGINT, PRIMARY KEY (stream, seq))""",
+    """CREATE TABLE IF NOT EXISTS days (stream INTEGER NOT NULL, sensor VARCHAR NOT NULL, day_ns BIGINT NOT NULL,
+       readings BIGINT NOT NULL, first_ns BIGINT NOT NULL, last_ns BIGINT NOT NULL)""",
+    f"CREATE TABLE IF NOT EXISTS sessions ({_SESSION_DDL})",
+    f"CREATE TABLE IF NOT EXISTS {OTHER} ({_KEY_DDL}, sensor VARCHAR NOT NULL, extra VARCHAR)",
+)
+
+
+def table_of(sensor: str) -> str:
+    """The table that holds a sensor's readings."""
+    return f"r_{sensor}" if sensor in CATALOGUE else OTHER
+
+
+def tables(cursor: Cursor) -> list[str]:
+    """Every table of readings in the file, also of sensors that the catalogue has lost since."""
+    listed = "SELECT table_name FROM information_schema.tables WHERE starts_with(table_name, 'r_') ORDER BY 1"
+    return [name for (name,) in cursor.execute(listed).fetchall()]
+
+
+def migrate(cursor: Cursor) -> None:
+    """Make what is missing: tables, and columns of fields that are new in the catalogue.
+
+    Raises `Misconfigured` when a field's kind is another than the file's.
+    """
+    for statement in _FIXED:
+        cursor.execute(statement)
+    for sensor in CATALOGUE:
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table_of(sensor)} ({_KEY_DDL}, extra VARCHAR)")
+        _add_fields(cursor, sensor)
+    _adopt(cursor)
+
+
+def _add_fields(cursor: Cursor, sensor: str) -> None:
+    table = table_of(sensor)
+    listed = "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = ?"
+    there: dict[str, str] = dict(cursor.execute(listed, [table]).fetchall())
+    for field in fields_of(sensor):
+        wanted = _SQL[field.kind]
+        if field.name not in there:
+            cursor.execute(f'ALTER TABLE {table} ADD COLUMN "{field.name}" {wanted}')
+        elif there[field.name] != wanted:
+            raise Misconfigured(
+                f"the store holds {sensor}.{field.name} as {there[field.name]}, the catalogue says {wanted}: "
+                "export the data and start with a new data directory, or undo the catalogue's change"
+            )
+
+
+def _adopt(cursor: Cursor) -> None:
+    """Readings of sensors that the catalogue has learned since move to their own table."""
+    for (sensor,) in cursor.execute(f"SELECT DISTINCT sensor FROM {OTHER}").fetchall():
+        if sensor in CATALOGUE:
+            columns = ", ".join((*KEY, "extra"))
+            cursor.execute(
+                f"INSERT INTO {table_of(sensor)} ({columns}) SELECT {columns} FROM {OTHER} WHERE sensor = ?",
+                [sensor],
+            )
+            cursor.execute(f"DELETE FROM {OTHER} WHERE sensor = ?", [sensor])
+
+
+def insert(cursor: Cursor, table: str, incoming: pa.Table) -> None:
+    """Append the rows; DuckDB finds `incoming` by its name in this frame."""
+    columns = ", ".join(f'"{name}"' for name in incoming.column_names)
+    cursor.execute(f"INSERT INTO {table} ({columns}) SELECT * FROM incoming")
