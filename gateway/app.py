@@ -3,9 +3,9 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import problems
+from gateway import openapi, problems
 from gateway.routes import routers
-from gateway.routes.ingest import endpoints
+from gateway.routes.ingest import OPENAPI, endpoints
 from gateway.services import Services
 from telemetry import metrics
 
@@ -69,4 +69,5 @@ def create_app(services: Services) -> App:
     problems.install(app)
     for router in routers():
         app.include_router(router)
+    openapi.install(app, OPENAPI)
     return app

@@ -143,29 +143,18 @@ EXAMPLE_MESSAGE = {
 
 
 def _problem(text: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "path": {"type": "string"},
-            "retry_after_s": {"type": "number"},
-        },
-    }
-    answer: dict[str, Any] = {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    answer: dict[str, Any] = {"description": text, "content": content}
     return answer | ({"headers": headers} if headers else {})
 
 
-_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds"}}
+_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 _PASSING = {
     "429": _problem("This device sends too much; try again later.", _RETRY),
     "503": _problem("Not durable: the log or the registry is behind; send it again.", _RETRY),
     "507": _problem("Not durable: the log has no room; send it again later.", _RETRY),
 }
-_COMMON: dict[str, Any] = {"tags": ["ingest"], "security": [{"token": []}]}
+_COMMON: dict[str, Any] = {"tags": ["ingest"], "security": [{"device": []}]}
 
 
 def _answer(schema: dict[str, Any], example: dict[str, Any], text: str) -> dict[str, Any]:

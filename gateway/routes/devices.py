@@ -7,58 +7,59 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access import Principal, Role, require
+from gateway.answers import Answer, Name
+from gateway.openapi import guarded
 from gateway.services import Services, services_of
-from telemetry.batch import NAME
+from telemetry import errors
 from telemetry.enrolment import Issued
 
-router = APIRouter(prefix="/v1/devices", tags=["devices"])
+router = APIRouter(prefix="/v1/devices", tags=["operate"])
 
-# pydantic's engine has no look-ahead: '.' and '..' are refused by `check_name` when the device is enrolled
-NAME_PATTERN = "^" + NAME.pattern.removeprefix(r"(?!\.{1,2}$)") + "$"
 OVERLAP_MAX_S = 30 * 86_400.0
 
+CHANGE = (errors.Malformed, errors.TooLarge, errors.Invalid, errors.LogUnavailable)
+
 Platform = Literal["", "android", "ios"]
-DeviceName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["pi-7f3a"])]
-DevicePath = Annotated[str, Path(pattern=NAME_PATTERN, examples=["pi-7f3a"])]
-Services_ = Annotated[Services, Depends(services_of)]
+DevicePath = Annotated[Name, Path(examples=["pi-7f3a"])]
+Parts = Annotated[Services, Depends(services_of)]
 Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
 
 
-class Strict(BaseModel):
+class Order(BaseModel):
     """Nothing is converted and nothing unknown is let in."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-class NewDevice(Strict):
+class NewDevice(Order):
     """A device to be enrolled."""
 
-    device: DeviceName
+    device: Name = Field(examples=["pi-7f3a"])
     platform: Platform = ""
     standardised: bool = False
 
 
-class DeviceChange(Strict):
+class DeviceChange(Order):
     """What is given is changed."""
 
     platform: Platform | None = None
     standardised: bool | None = None
 
 
-class Rotation(Strict):
+class Rotation(Order):
     """How long the old tokens stay good."""
 
     overlap_s: float = Field(3600.0, ge=0, le=OVERLAP_MAX_S)
 
 
-class Revocation(Strict):
+class Revocation(Order):
     """One token, or all when none is named."""
 
     token_id: str | None = Field(None, max_length=64)
 
 
-class IssuedToken(BaseModel):
+class IssuedToken(Answer):
     """A new token, shown this once."""
 
     device: str
@@ -66,7 +67,7 @@ class IssuedToken(BaseModel):
     token_id: str
 
 
-class DeviceSettings(BaseModel):
+class DeviceSettings(Answer):
     """How a device measures."""
 
     device: str
@@ -74,14 +75,14 @@ class DeviceSettings(BaseModel):
     standardised: bool
 
 
-class Revoked(BaseModel):
+class Revoked(Answer):
     """How many tokens were ended."""
 
     device: str
     revoked: int
 
 
-class Deleted(BaseModel):
+class Deleted(Answer):
     """`rows` were removed from the store; from `log_clean_by` on the log has none either."""
 
     device: str
@@ -93,8 +94,8 @@ def _issued(issued: Issued) -> IssuedToken:
     return IssuedToken(device=issued.device, token=issued.token, token_id=issued.token_id)
 
 
-@router.post("", status_code=201)
-async def enrol_device(body: NewDevice, services: Services_, who: Operator) -> IssuedToken:
+@router.post("", status_code=201, responses=guarded(*CHANGE, errors.Conflict))
+async def enrol_device(body: NewDevice, services: Parts, who: Operator) -> IssuedToken:
     """Enrol a device and get its first token."""
     details = {"platform": body.platform, "standardised": body.standardised}
     async with services.audit.change(who.name, "device.enrol", body.device, details):
@@ -102,17 +103,17 @@ async def enrol_device(body: NewDevice, services: Services_, who: Operator) -> I
     return _issued(issued)
 
 
-@router.patch("/{device}")
-async def change_device(device: DevicePath, body: DeviceChange, services: Services_, who: Operator) -> DeviceSettings:
+@router.patch("/{device}", responses=guarded(*CHANGE, errors.NotFound))
+async def change_device(device: DevicePath, body: DeviceChange, services: Parts, who: Operator) -> DeviceSettings:
     """Change how a device measures; batches from now on are read so."""
     async with services.audit.change(who.name, "device.change", device, body.model_dump(exclude_none=True)):
         now = await services.enrolment.update(device, platform=body.platform, standardised=body.standardised)
     return DeviceSettings(device=now.name, platform=now.platform, standardised=now.standardised)
 
 
-@router.post("/{device}/rotate")
+@router.post("/{device}/rotate", responses=guarded(*CHANGE, errors.NotFound))
 async def rotate_token(
-    device: DevicePath, services: Services_, who: Operator, body: Rotation | None = None
+    device: DevicePath, services: Parts, who: Operator, body: Rotation | None = None
 ) -> IssuedToken:
     """Get a new token; the old ones end after the overlap."""
     overlap_s = (body or Rotation()).overlap_s
@@ -121,9 +122,9 @@ async def rotate_token(
     return _issued(issued)
 
 
-@router.post("/{device}/revoke")
+@router.post("/{device}/revoke", responses=guarded(*CHANGE, errors.NotFound))
 async def revoke_tokens(
-    device: DevicePath, services: Services_, who: Operator, body: Revocation | None = None
+    device: DevicePath, services: Parts, who: Operator, body: Revocation | None = None
 ) -> Revoked:
     """End a token, or all; every gateway refuses them within seconds."""
     token_id = body.token_id if body else None
@@ -133,8 +134,8 @@ async def revoke_tokens(
     return Revoked(device=device, revoked=ended)
 
 
-@router.delete("/{device}")
-async def delete_device(device: DevicePath, services: Services_, who: Admin) -> Deleted:
+@router.delete("/{device}", responses=guarded(errors.NotFound, errors.Invalid, errors.StoreUnavailable))
+async def delete_device(device: DevicePath, services: Parts, who: Admin) -> Deleted:
     """Delete a device and its data: unreadable at once, gone from the store now and from the log when its
     retention drops it.  Safe to repeat."""
     async with services.audit.change(who.name, "device.delete", device):

@@ -1,26 +1,27 @@
-"""Admins give and end operators' keys, and read what everybody changed."""
+"""Admins give and end operators' keys."""
 
-from typing import Annotated, Any
+from typing import Literal
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter
+from pydantic import Field
 
 from gateway.access import Role
-from gateway.routes.devices import NAME_PATTERN, Admin, Services_, Strict
+from gateway.answers import Answer, Name
+from gateway.openapi import guarded
+from gateway.routes.devices import Admin, Order, Parts
+from telemetry import errors
 
-router = APIRouter(prefix="/v1", tags=["operators"])
-
-AUDIT_LIMIT_MAX = 10_000
+router = APIRouter(prefix="/v1", tags=["operate"])
 
 
-class NewOperator(Strict):
+class NewOperator(Order):
     """Who gets a key, and what it may do."""
 
-    name: str = Field(pattern=NAME_PATTERN, examples=["grafana"])
-    role: str = Field(pattern=f"^({'|'.join(Role)})$", examples=[Role.VIEWER.value])
+    name: Name = Field(examples=["grafana"])
+    role: Literal["viewer", "operator", "admin"] = Field(examples=[Role.VIEWER.value])
 
 
-class OperatorKey(BaseModel):
+class OperatorKey(Answer):
     """A new key, shown this once."""
 
     name: str
@@ -28,7 +29,7 @@ class OperatorKey(BaseModel):
     key: str
 
 
-class OperatorShown(BaseModel):
+class OperatorShown(Answer):
     """An operator, without the key."""
 
     name: str
@@ -36,51 +37,39 @@ class OperatorShown(BaseModel):
     created_ns: int
 
 
-class Operators(BaseModel):
+class Operators(Answer):
     """All of them, first made first."""
 
     operators: list[OperatorShown]
 
 
-class Removed(BaseModel):
+class Removed(Answer):
     """Whose key was ended."""
 
     name: str
     removed: bool
 
 
-class AuditTrail(BaseModel):
-    """Changes, newest first: who, what, subject, outcome, at_ns, details."""
-
-    entries: list[dict[str, Any]]
-
-
-@router.post("/operators", status_code=201)
-async def add_operator(body: NewOperator, services: Services_, who: Admin) -> OperatorKey:
+@router.post(
+    "/operators", status_code=201, responses=guarded(errors.Malformed, errors.Conflict, errors.TooLarge, errors.Invalid)
+)
+async def add_operator(body: NewOperator, services: Parts, who: Admin) -> OperatorKey:
     """Give a new key."""
     async with services.audit.change(who.name, "operator.add", body.name, {"role": body.role}):
         key = await services.enrolment.add_operator(body.name, body.role)
     return OperatorKey(name=body.name, role=body.role, key=key)
 
 
-@router.get("/operators")
-async def list_operators(services: Services_, who: Admin) -> Operators:
+@router.get("/operators", responses=guarded())
+async def list_operators(services: Parts, who: Admin) -> Operators:
     """Who has a key."""
     shown = [OperatorShown(name=o.name, role=o.role, created_ns=o.created_ns) for o in services.registry.operators()]
     return Operators(operators=shown)
 
 
-@router.delete("/operators/{name}")
-async def remove_operator(name: Annotated[str, Path(pattern=NAME_PATTERN)], services: Services_, who: Admin) -> Removed:
+@router.delete("/operators/{name}", responses=guarded(errors.NotFound, errors.Conflict, errors.Invalid))
+async def remove_operator(name: Name, services: Parts, who: Admin) -> Removed:
     """End a key; the last admin's stays."""
     async with services.audit.change(who.name, "operator.remove", name):
         await services.enrolment.remove_operator(name)
     return Removed(name=name, removed=True)
-
-
-@router.get("/audit")
-async def read_audit(
-    services: Services_, who: Admin, limit: Annotated[int, Query(ge=1, le=AUDIT_LIMIT_MAX)] = 100
-) -> AuditTrail:
-    """What was changed, by whom."""
-    return AuditTrail(entries=await services.audit.recent(limit))
