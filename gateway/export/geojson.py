@@ -4,7 +4,6 @@ A line is cut every 10,000 points, so that no more than those are held; the next
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import orjson
 import pyarrow as pa
 
 from gateway.export._track import Point, points_of
+from gateway.times import iso
 
 media_type = "application/geo+json"
 suffix = "geojson"
@@ -63,8 +63,8 @@ class _GeoJson:
             "properties": {
                 "device": self._device,
                 "session": first.session,
-                "from": _iso(first.t_ns),
-                "to": _iso(last.t_ns),
+                "from": iso(first.t_ns),
+                "to": iso(last.t_ns),
             },
         }
 
@@ -84,11 +84,5 @@ def _point_feature(point: Point) -> dict[str, Any]:
     return {
         "type": "Feature",
         "geometry": {"type": "Point", "coordinates": _position(point)},
-        "properties": {"session": point.session, "t": point.t_ns, "time": _iso(point.t_ns), **point.values},
+        "properties": {"session": point.session, "t": point.t_ns, "time": iso(point.t_ns), **point.values},
     }
-
-
-def _iso(t_ns: int) -> str:
-    """ISO 8601 with all nine digits: JSON readers that hold numbers as doubles lose the last of `t`."""
-    seconds, ns = divmod(t_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
