@@ -1,0 +1,50 @@
+"""Where the Elasticsearch store is, how to be let in, and how its indices are made."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+class Config(BaseModel):
+    """Settings of the Elasticsearch store."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    urls: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = ("http://127.0.0.1:9200",)
+    api_key: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Annotated[Path | None, Field(strict=False)] = None
+    client_cert_file: Annotated[Path | None, Field(strict=False)] = None
+    client_key_file: Annotated[Path | None, Field(strict=False)] = None
+    verify: bool = True
+
+    prefix: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$")] = ""
+    shards: Annotated[int, Field(ge=1, le=1024)] = 1
+    replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    refresh_interval: Annotated[str, Field(pattern=r"^(-1|[0-9]+(ms|s|m))$")] = "2s"
+    translog_durability: Literal["request", "async"] = "request"
+    translog_sync_interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m)$")] = "5s"
+    synthetic_source: bool = False  # half the cost; needs a paid licence
+    # "samples" is a document a reading; it is the only detail kept here so far.
+    detail: Literal["samples"] = "samples"
+    # Event days further back than this share one index with those of impossible clocks: an index costs a shard.
+    late_days_max: Annotated[int, Field(ge=1)] = 90
+
+    timeout_s: Annotated[float, Field(gt=0, strict=False)] = 30.0
+    attempts_max: Annotated[int, Field(ge=1, le=20)] = 5
+    backoff_s: Annotated[float, Field(ge=0, strict=False)] = 0.1
+    bulk_bytes_max: Annotated[int, Field(ge=64 * 1024, le=90 * 2**20)] = 8 * 2**20
+    http_compress: bool = False
+    page_rows: Annotated[int, Field(ge=10, le=10_000)] = 10_000
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.api_key is not None and self.username is not None:
+            raise ValueError("give api_key or username and password, not both")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        if self.client_key_file is not None and self.client_cert_file is None:
+            raise ValueError("client_key_file needs client_cert_file")
+        return self

@@ -1,0 +1,82 @@
+"""Names and times as Elasticsearch has them: indices by day, nanoseconds as text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from telemetry.stores._days import DAY_NS
+
+_THREE_DIGITS = np.frombuffer(b"".join(b"%03d" % k for k in range(1000)), np.uint8).reshape(-1, 3)
+_SECOND_NS = 10**9
+ISO_CHARS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The indices of an installation."""
+
+    prefix: str
+
+    @property
+    def readings(self) -> str:
+        """The pattern of every index with rows."""
+        return f"{self.prefix}readings-*"
+
+    @property
+    def skewed(self) -> str:
+        """Rows whose clock is impossible, or so late that a day index is not worth it."""
+        return f"{self.prefix}readings-skewed"
+
+    @property
+    def claims(self) -> str:
+        """One document a batch."""
+        return f"{self.prefix}claims"
+
+    @property
+    def sessions(self) -> str:
+        """One document a session: the ledger's."""
+        return f"{self.prefix}sessions"
+
+    def day(self, day: int) -> str:
+        """The index of a day, counted from 1970."""
+        return f"{self.prefix}readings-{str(np.datetime64(day, 'D')).replace('-', '.')}"
+
+    def day_of(self, index: str) -> int | None:
+        """The day of an index, None when it is not a day's."""
+        head = f"{self.prefix}readings-"
+        try:
+            return int(np.datetime64(index.removeprefix(head).replace(".", "-"), "D").astype(np.int64))
+        except ValueError:
+            return None
+
+
+def iso_text(t: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """(n, 30): `2026-11-22T14:57:39.123456789Z`, every nanosecond kept, of times from 1970 to 2262."""
+    seconds = t // _SECOND_NS
+    nanos = t - seconds * _SECOND_NS
+    distinct, inverse = np.unique(seconds, return_inverse=True)
+    heads = np.datetime_as_string(distinct.astype("datetime64[s]")).astype("S19")
+    out = np.empty((len(t), ISO_CHARS), np.uint8)
+    out[:, :19] = heads.view(np.uint8).reshape(-1, 19)[inverse]
+    out[:, 19] = ord(".")
+    out[:, 20:23] = _THREE_DIGITS[nanos // 1_000_000]
+    out[:, 23:26] = _THREE_DIGITS[nanos // 1000 % 1000]
+    out[:, 26:29] = _THREE_DIGITS[nanos % 1000]
+    out[:, 29] = ord("Z")
+    return out
+
+
+def iso(t_ns: int) -> str:
+    """One time as text."""
+    return iso_text(np.array([t_ns], np.int64)).tobytes().decode()
+
+
+def from_iso(text: str) -> int:
+    """The nanoseconds of a text that `iso` made, or that Elasticsearch printed."""
+    return int(np.datetime64(text.removesuffix("Z"), "ns").astype(np.int64))
+
+
+def day_end_ns(day: int) -> int:
+    """The first nanosecond after a day."""
+    return (day + 1) * DAY_NS
