@@ -60,7 +60,10 @@ def _xyz(name: str, unit: str, bound: float) -> Sensor:
     return Sensor(name, (*axes, _ACCURACY))
 
 
-_ANGLES = tuple(Field(angle, Kind.FLOAT32, "rad", -6.2832, 6.2832) for angle in ("pitch", "roll", "yaw"))
+_ANGLES = tuple(Field(angle, Kind.FLOAT32, "rad", -100, 100) for angle in ("pitch", "roll", "yaw"))
+
+
+# Angles may be unwrapped and quaternions not normalised, by drivers that leave it to their reader: the bounds are wide.
 
 
 def _worn(name: str) -> Sensor:
@@ -74,7 +77,7 @@ def _worn(name: str) -> Sensor:
         )
         for axis in "xyz"
     )
-    quaternion = (Field(f"quaternion_{axis}", Kind.FLOAT32, "", -1.001, 1.001) for axis in "wxyz")
+    quaternion = (Field(f"quaternion_{axis}", Kind.FLOAT32, "", -100, 100) for axis in "wxyz")
     return Sensor(name, (*vector, *quaternion, *_ANGLES, Field("worn_at", Kind.TEXT), _ACCURACY))
 
 
@@ -96,7 +99,7 @@ _SENSORS = (
         "orientation",
         (
             *_ANGLES,
-            *(Field(part, Kind.FLOAT32, "", -1.001, 1.001) for part in ("qx", "qy", "qz", "qw")),
+            *(Field(part, Kind.FLOAT32, "", -100, 100) for part in ("qx", "qy", "qz", "qw")),
             _ACCURACY,
         ),
     ),
