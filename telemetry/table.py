@@ -116,9 +116,11 @@ class Table:
         """Wait until it holds what is in the topic now.  Raises `NotReady`, or `LogUnavailable`."""
         try:
             async with asyncio.timeout(timeout_s):
+                asked_at_s = self._clock.monotonic_s()
                 ends = await self._log.ends(self._topic)
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._failure or self._holds(ends))
+                self._current_at_s = max(self._current_at_s, asked_at_s)
         except TimeoutError:
             raise NotReady(f"table {self._topic.name} is not current after {timeout_s} s", retry_after_s=1.0) from None
         if self._failure:
