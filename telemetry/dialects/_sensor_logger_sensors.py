@@ -159,8 +159,8 @@ class Layout:
 
 
 def normal(name: str) -> str:
-    """A sensor's or field's name without case, spaces, underscores and hyphens."""
-    return re.sub(r"[\s_-]+", "", name).lower()
+    """A sensor's or field's name without case, spaces and underscores."""
+    return re.sub(r"[\s_]+", "", name).lower()
 
 
 def safe_name(name: str) -> str:
@@ -171,8 +171,14 @@ def safe_name(name: str) -> str:
 
 def layout_of(name: str) -> Layout | None:
     """The layout for the app's sensor name (also one that we do not know), or None when it is no name at all."""
+    known = LAYOUTS.get(name)
+    if known is not None:
+        return known
     key = normal(name)
-    return LAYOUTS.get(key) or (_unknown(safe_name(key)) if key else None)
+    if not key:
+        return None
+    # a name that is the catalogue's, but not the app's, must not mix with what the catalogue means by it
+    return LAYOUTS.get(key) or _unknown(safe_name(f"app.{key}" if key in CATALOGUE else key))
 
 
 @lru_cache(maxsize=256)

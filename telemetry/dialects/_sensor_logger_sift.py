@@ -15,6 +15,8 @@ from telemetry.outcome import Reason
 from telemetry.reading import Field, Kind
 
 _OWN_KEYS = frozenset({"name", "time", "accuracy", "values"})
+_FIELD_BYTES_MIN = 6  # "a":1 and a comma
+_UNKNOWN_MAX = 1_000  # names counted apart; beyond, they are one
 _EXTRA_DEPTH_MAX = DEPTH_MAX - 3  # message, payload and reading are around it
 
 
@@ -63,16 +65,21 @@ def is_time(value: object) -> bool:
     return type(value) is int and 0 <= value <= TIME_NS_MAX
 
 
+def check_depth(value: object, depth_max: int = DEPTH_MAX - 2) -> None:
+    """Raises `Invalid` when a reading nests too deeply; message and payload are around it."""
+    if depth(value) > depth_max:
+        raise Invalid(f"a reading nests deeper than {DEPTH_MAX}, counted from the message", path="$.payload")
+
+
 def take(found: Found, reading: dict[str, Any], time: int, unknown: Counter[str]) -> Reason | None:
     """Append the reading to `found`, or say why not.  Raises `Invalid` when it nests too deeply."""
     layout = found.layout
-    fields = _fields(reading)
+    fields = fields_of(reading)
     if fields is None:
         return Reason.BAD_VALUES
     accuracy = reading.get("accuracy")
-    if not layout.is_known and accuracy is not None:
-        fields.setdefault("accuracy", accuracy)
-        accuracy = None
+    if not layout.is_known:
+        fields, accuracy = _with_beside(fields, reading, layout), None
     known, lacking, reason = _known(layout, fields)
     reason = reason or _wrong_accuracy(accuracy)
     text = None if reason else _extra(layout, lacking)
@@ -108,7 +115,7 @@ def _wrong_accuracy(accuracy: Any) -> Reason | None:
     return None if -1 <= accuracy <= 3 else Reason.OUT_OF_RANGE
 
 
-def _fields(reading: dict[str, Any]) -> dict[str, Any] | None:
+def fields_of(reading: dict[str, Any]) -> dict[str, Any] | None:
     """The fields, nested under `values` or beside `name` and `time`; None when wrong or when one is given twice."""
     beside = {name: value for name, value in reading.items() if name not in _OWN_KEYS}
     if "values" not in reading:
@@ -116,7 +123,17 @@ def _fields(reading: dict[str, Any]) -> dict[str, Any] | None:
     nested = reading["values"]
     if not isinstance(nested, dict) or not beside.keys().isdisjoint(nested):
         return None
-    return nested | beside
+    return nested | beside if beside else nested
+
+
+def _with_beside(fields: dict[str, Any], reading: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    """An unknown sensor's fields with its accuracy, and with its name where that is no name for a series."""
+    fields = dict(fields)
+    if reading.get("accuracy") is not None:
+        fields[_free("accuracy", fields)] = reading["accuracy"]
+    if normal(reading["name"]) != layout.sensor.name:
+        fields[_free("name", fields)] = reading["name"]
+    return fields
 
 
 def _wrong(ours: Field, value: Any) -> Reason | None:
@@ -136,8 +153,9 @@ def _extra(layout: Layout, lacking: dict[str, Any]) -> str | Reason | None:
     """The canonical text of what the catalogue lacks."""
     if not lacking:
         return None
-    if depth(lacking) > _EXTRA_DEPTH_MAX:
-        raise Invalid(f"nested deeper than {DEPTH_MAX}", path="$.payload")
+    if len(lacking) > EXTRA_BYTES_MAX // _FIELD_BYTES_MIN:
+        return Reason.EXTRA_TOO_LARGE
+    check_depth(lacking, _EXTRA_DEPTH_MAX)
     if not is_finite(lacking):
         return Reason.NOT_FINITE
     named: dict[str, Any] = {}
@@ -162,9 +180,9 @@ def _is_image(layout: Layout, lacking: dict[str, Any]) -> bool:
 
 
 def _count(layout: Layout, lacking: dict[str, Any], unknown: Counter[str]) -> None:
-    if not layout.is_known:
-        unknown[layout.sensor.name] += 1
-        return
-    for name in lacking:
-        if not (name == IMAGE and layout.sensor.name == "camera"):
-            unknown[f"{layout.sensor.name}.{safe_name(name)}"] += 1
+    names = [layout.sensor.name]
+    if layout.is_known:
+        is_camera = layout.sensor.name == "camera"
+        names = [f"{layout.sensor.name}.{safe_name(name)}" for name in lacking if not (is_camera and name == IMAGE)]
+    for name in names:
+        unknown[name if name in unknown or len(unknown) < _UNKNOWN_MAX else "other"] += 1

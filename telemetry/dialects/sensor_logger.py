@@ -19,7 +19,7 @@ from telemetry.dialects._sensor_logger_frames import hints
 from telemetry.dialects._sensor_logger_message import LAYOUT_OF_TYPE, read_message
 from telemetry.dialects._sensor_logger_sensors import Layout, layout_of
 from telemetry.dialects._sensor_logger_series import finish
-from telemetry.dialects._sensor_logger_sift import Found, is_time, take
+from telemetry.dialects._sensor_logger_sift import Found, check_depth, fields_of, is_time, take
 from telemetry.errors import TooLarge
 from telemetry.outcome import Reason
 from telemetry.ports import Parsed, Sender
@@ -93,6 +93,7 @@ def _found_any(payload: list[Any], unknown: Counter[str], rejected: Counter[Reas
     for reading in payload:
         reason = _sort(reading, by_sensor)
         if reason is not None:
+            check_depth(reading)
             rejected[reason] += 1
     found = []
     for layout, readings in by_sensor.values():
@@ -125,10 +126,8 @@ def _all_right(layout: Layout, readings: list[dict[str, Any]]) -> Found | None:
         return None
     if any(a is not None and not -1 <= a <= 3 for a in set(accuracy)):
         return None
-    if any(len(r) != (3 if a is None else 4) for r, a in zip(readings, accuracy, strict=True)):
-        return None  # fields beside the values
     try:
-        values = msgspec.convert([r.get("values") for r in readings], list[layout.values])  # type: ignore[name-defined]
+        values = msgspec.convert([fields_of(r) for r in readings], list[layout.values])  # type: ignore[name-defined]
     except msgspec.ValidationError:
         return None
     found = _found(layout, values, [r["time"] for r in readings], accuracy)
@@ -140,5 +139,6 @@ def _sifted(layout: Layout, readings: list[dict[str, Any]], unknown: Counter[str
     for reading in readings:
         reason = take(found, reading, reading["time"], unknown)
         if reason is not None:
+            check_depth(reading)
             rejected[reason] += 1
     return found
