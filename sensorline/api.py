@@ -11,9 +11,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from telemetry.enrolment import KEY_FILE
 from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
 
-KEY_FILE = "operator.key"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 STREAM_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 CHUNK_BYTES = 1 << 20
@@ -77,10 +77,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """How many dead letters went back into their topic."""
+    """How many dead letters went back into their topic; `left` are beyond what one call takes."""
 
     replayed: int
     skipped: int
+    left: int = 0
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -171,8 +172,18 @@ class Api:
         return self._ask(dict[str, list[DeadLetter]], "GET", "/v1/deadletters", params={"limit": limit})["deadletters"]
 
     def replay(self, ids: Sequence[str] | None) -> Replayed:
-        """Send these dead letters (None: all) back to their topic."""
-        body = {"all": True} if ids is None else {"ids": list(ids)}
+        """Send these dead letters (None: all) back to their topic, in as many calls as it takes."""
+        if ids is not None:
+            return self._replay({"ids": list(ids)})
+        total = Replayed(0, 0, 1)
+        while total.left:
+            done = self._replay({"all": True})
+            if done.left and not done.replayed:  # what is left would be left the next time, too
+                raise Refused(f"{done.left} dead letters cannot be replayed now: look at `sensorline deadletters list`")
+            total = Replayed(total.replayed + done.replayed, total.skipped + done.skipped, done.left)
+        return total
+
+    def _replay(self, body: dict[str, Any]) -> Replayed:
         return self._ask(Replayed, "POST", "/v1/deadletters/replay", body=body, timeout=STREAM_TIMEOUT)
 
     @contextmanager

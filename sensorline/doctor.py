@@ -1,6 +1,7 @@
 """Is everything there that a station needs, and does its engine keep what the contract promises?  Changes nothing."""
 
 import asyncio
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -19,8 +20,8 @@ from typing import Any
 import httpx
 import pydantic
 
-from sensorline.api import KEY_FILE
 from telemetry import adapters
+from telemetry.enrolment import KEY_FILE
 from telemetry.errors import SensorlineError
 from telemetry.settings import Settings
 
@@ -49,8 +50,6 @@ class Finding:
     level: Level
     detail: str
     mend: str = ""
-
-
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -83,7 +82,9 @@ async def _clock(_: Settings) -> AsyncIterator[Finding]:
         return
     synchronised = await asyncio.to_thread(_is_synchronised)
     if synchronised is False:
-        yield Finding("clock", Level.WARNING, "no time service keeps the clock", "enable NTP, e.g. `timedatectl set-ntp on`")
+        yield Finding(
+            "clock", Level.WARNING, "no time service keeps the clock", "enable NTP, e.g. `timedatectl set-ntp on`"
+        )
     else:
         yield Finding("clock", Level.OK, time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime()))
 
@@ -101,7 +102,9 @@ async def _data_dir(settings: Settings) -> AsyncIterator[Finding]:
         mend = "choose another with --data-dir, or give this user the right to write there"
         yield Finding("data folder", Level.ERROR, f"{existing} cannot be written to", mend)
         return
-    yield Finding("data folder", Level.OK, f"{folder}" if folder.exists() else f"{folder}: will be made at the first start")
+    yield Finding(
+        "data folder", Level.OK, f"{folder}" if folder.exists() else f"{folder}: will be made at the first start"
+    )
     usage = shutil.disk_usage(existing)
     free = f"{usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.0f}"
     if usage.free < max(FREE_BYTES_MIN, FREE_SHARE_MIN * usage.total):
@@ -122,7 +125,9 @@ async def _key(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("operator's key", Level.ERROR, f"{file}: {e.strerror}", "run as the station's user")
         return
     if mode & 0o077:
-        yield Finding("operator's key", Level.ERROR, f"{file} has mode {mode:04o}: others can read it", f"chmod 600 {file}")
+        yield Finding(
+            "operator's key", Level.ERROR, f"{file} has mode {mode:04o}: others can read it", f"chmod 600 {file}"
+        )
     else:
         yield Finding("operator's key", Level.OK, f"{file}, readable by its owner only")
 
@@ -179,7 +184,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _adapter(what: str, port: str, name: str, settings: Settings) -> AsyncIterator[Finding]:
-    """Ask the adapter's own `inspect`, where it has a server to ask; the embedded ones are files."""
+    """Ask the server through the adapter's own inspection; the embedded ones are files."""
     try:
         module = adapters.load(port, name)
         config = adapters.configure(module, name, settings.adapter(name))
@@ -188,7 +193,8 @@ async def _adapter(what: str, port: str, name: str, settings: Settings) -> Async
             yield finding
             return
         async with asyncio.timeout(INSPECT_WAIT_S):
-            for level, detail, mend in await module.inspect(config):
+            inspection = importlib.import_module(f"{port}._{name}_inspect")
+            for level, detail, mend in await inspection.inspect(config):
                 yield Finding(what, Level(level), detail, mend)
     except SensorlineError as e:
         yield Finding(what, Level.ERROR, f"{name}: {e.message}")
@@ -198,7 +204,9 @@ async def _adapter(what: str, port: str, name: str, settings: Settings) -> Async
 
 def _embedded(what: str, name: str, settings: Settings, config: pydantic.BaseModel) -> Finding:
     if name == "memory":
-        return Finding(what, Level.WARNING, "memory: nothing outlives the process", f"set {what} to an engine for keeps")
+        return Finding(
+            what, Level.WARNING, "memory: nothing outlives the process", f"set {what} to an engine for keeps"
+        )
     if name == "sqlite":
         return _sqlite(settings.data_dir / "log.db", config)
     file = next(iter(sorted(settings.data_dir.glob("*.duckdb"))), None)
@@ -226,5 +234,3 @@ def _sqlite(file: Path, config: Any) -> Finding:
 def has_error(findings: list[Finding]) -> bool:
     """Whether the command must fail."""
     return any(f.level is Level.ERROR for f in findings)
-
-

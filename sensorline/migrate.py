@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from sensorline import output
-from sensorline.api import KEY_FILE
 from sensorline.migrate_state import Progress, State, fingerprint
 from telemetry import settings as settings_module
 from telemetry.deadletters import REPLAYED, Letter, id_of, replayed_id
+from telemetry.enrolment import KEY_FILE
 from telemetry.errors import Conflict, LogUnavailable, Malformed, Misconfigured, NotReady
 from telemetry.logs import open_log
 from telemetry.ports import BATCHES, CHECKPOINTS, DEADLETTERS, TOPICS, Entry, Log, Position, Reader, Record, Topic
@@ -121,7 +121,9 @@ class _Migration:
         self._kept_from = {topic.name: await self._source.begins(topic) for topic in TOPICS}
         ends = {topic.name: await self._source.ends(topic) for topic in topics}
         moved = []
-        with output.progress("migrating", total=sum(map(_sum, ends.values())) - _sum_all(self._kept_from, topics)) as move:
+        with output.progress(
+            "migrating", total=sum(map(_sum, ends.values())) - _sum_all(self._kept_from, topics)
+        ) as move:
             before = 0
             for topic in topics:
                 moved.append(await self._topic(topic, ends[topic.name], lambda n, before=before: move(before + n)))

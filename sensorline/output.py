@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -92,10 +92,22 @@ def progress(what: str, *, total: int | None = None, size: bool = False) -> Iter
         yield move
 
 
+@contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on standard error that is written anew (nothing where that is no terminal)."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(what) as shown:
+        yield shown.update
+
+
 def plain(value: Mapping[str, Any]) -> str:
     """`a 1, b 2`: a short mapping in a sentence."""
-    return ", ".join(f"{name} {number:,}" if isinstance(number, int) else f"{name} {number}"
-                     for name, number in value.items())
+    return ", ".join(
+        f"{name} {number:,}" if isinstance(number, int) else f"{name} {number}" for name, number in value.items()
+    )
 
 
 def _cell(value: Any) -> str:

@@ -30,9 +30,7 @@ Sets = Annotated[
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.", rich_help_panel=SETTINGS)]
 Port = Annotated[int | None, typer.Option("--port", help="Port; 0 = any free one.", rich_help_panel=SETTINGS)]
 LogName = Annotated[str | None, typer.Option("--log", help="sqlite or kafka.", rich_help_panel=SETTINGS)]
-StoreName = Annotated[
-    str | None, typer.Option("--store", help="duckdb or elasticsearch.", rich_help_panel=SETTINGS)
-]
+StoreName = Annotated[str | None, typer.Option("--store", help="duckdb or elasticsearch.", rich_help_panel=SETTINGS)]
 Url = Annotated[
     str | None,
     typer.Option(

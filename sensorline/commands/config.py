@@ -33,9 +33,7 @@ def show(
     loaded = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets)
     values = effective(loaded)
     if as_json:
-        output.json_line(
-            {v.path: {"value": v.value, "origin": v.origin} if origin else v.value for v in values}
-        )
+        output.json_line({v.path: {"value": v.value, "origin": v.origin} if origin else v.value for v in values})
     elif origin:
         output.table(("setting", "value", "origin"), [(v.path, v.text, v.origin) for v in values], empty="")
     else:

@@ -1,4 +1,4 @@
-"""`sensorline export`, `backup`, `restore` and `migrate`: data out of a station, back into one, and on to the other engine."""
+"""`sensorline export`, `backup`, `restore`, `migrate`: data out of a station, back into one, on to the other engine."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -35,7 +35,8 @@ def export(
     device: Annotated[str, typer.Option("--device", help="Whose readings.")],
     form: Annotated[Format, typer.Option("--format", help="gpx and geojson: the track.")] = Format.CSV,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; - is standard output.", show_default="DEVICE.FORMAT")
+        Path | None,
+        typer.Option("--out", "-o", help="File to write; - is standard output.", show_default="DEVICE.FORMAT"),
     ] = None,
     session: Annotated[str | None, typer.Option("--session", help="Only this session.")] = None,
     sensor: Annotated[str | None, typer.Option("--sensor", help="Only this sensor.")] = None,
@@ -98,6 +99,7 @@ def restore(
 
     from sensorline import output
     from sensorline import restore as work
+    from telemetry.enrolment import KEY_FILE
 
     settings = load_settings(config, data_dir, log=log, store=store, sets=sets).settings
     counts = asyncio.run(work.restore(file, settings))
@@ -106,6 +108,8 @@ def restore(
     else:
         typer.echo(f"Restored into the {settings.log} log: {output.plain(counts)}")
         typer.echo("Start the station: its consumers store the batches.")
+    if not (settings.data_dir / KEY_FILE).exists():
+        output.remark(f"note: the operators' keys are those of the backup: put its {KEY_FILE} into {settings.data_dir}")
 
 
 def migrate(
@@ -127,7 +131,8 @@ def migrate(
 ) -> None:
     """Replay the kept log into another engine's; both stations must be stopped.  Run again, it goes on where it was.
 
-    What the log no longer keeps, because of its retention, is not in it: `backup` and `restore` carry what the store has.
+    What the log no longer keeps, because of its retention, is not in it: `backup` and `restore` carry what the store
+    has.
     """
     import asyncio
 
@@ -146,4 +151,6 @@ def migrate(
     else:
         rows = [(t.topic, t.copied, t.earlier, t.left_out) for t in moved.topics]
         output.table(("topic", "copied", "copied before", "left out"), rows, empty="The log is empty.")
-        typer.echo(f"Migrated from {source.log} to {target.log}; start the new station: its consumers store the batches.")
+        typer.echo(
+            f"Migrated from {source.log} to {target.log}; start the new station: its consumers store the batches."
+        )

@@ -70,12 +70,12 @@ def consume(
     from sensorline import station
 
     settings = load_settings(config, data_dir, log=log, store=store, sets=sets).settings
-    _run(settings, as_json, lambda started, stop: station.run_consumer(name.value, settings, on_ready=started, stop=stop))
+    _run(
+        settings, as_json, lambda started, stop: station.run_consumer(name.value, settings, on_ready=started, stop=stop)
+    )
 
 
-def _run(
-    settings: "Settings", as_json: bool, work: "Callable[[Started, asyncio.Event], Awaitable[None]]"
-) -> None:
+def _run(settings: "Settings", as_json: bool, work: "Callable[[Started, asyncio.Event], Awaitable[None]]") -> None:
     from sensorline import loop
 
     loop.log_to_stderr(settings.log_level)
@@ -94,12 +94,12 @@ def _announce(ready: "Ready", settings: "Settings", *, as_json: bool) -> None:
 
     if as_json:
         key_file = str(ready.key_file)
-        output.json_line(
-            {"url": ready.url, "operator_key": ready.operator_key, "key_file": key_file, "pid": ready.pid}
-        )
+        output.json_line({"url": ready.url, "operator_key": ready.operator_key, "key_file": key_file, "pid": ready.pid})
         return
     where = f" at {ready.url}" if ready.url else ""
-    output.say(f"Ready{where}  (log {settings.log}, store {settings.store}, data in {settings.data_dir}, pid {ready.pid})")
+    output.say(
+        f"Ready{where}  (log {settings.log}, store {settings.store}, data in {settings.data_dir}, pid {ready.pid})"
+    )
     if ready.operator_key:
         output.say(f"Operator's key, shown this once and kept in {ready.key_file}:  {ready.operator_key}")
     output.say("Stop with Ctrl-C.")

@@ -1,0 +1,140 @@
+"""`sensorline demo`: see it work, and have it proved, with one command and no server."""
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorline.commands._options import Json, load_settings
+from sensorline.commands.simulate import say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sensorline.demo import Sample
+    from sensorline.station import Ready
+    from simulator.reconcile import Report
+
+ROWS_SHOWN = 12
+
+
+def demo(
+    seconds: Annotated[
+        int | None, typer.Option("--for", metavar="SECONDS", min=1, help="How long.", show_default="until Ctrl-C")
+    ] = None,
+    devices: Annotated[int, typer.Option("--devices", min=1, max=200, help="Simulated phones and Pis.")] = 10,
+    port: Annotated[int, typer.Option("--port", help="0 = any free one.")] = 0,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the data there.", show_default="a folder removed at the end")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a station and a simulated fleet in one process, show readings arrive, and prove that none was lost."""
+    import tempfile
+
+    from sensorline import demo as work
+    from sensorline import loop
+
+    loop.log_to_stderr("warning")
+    folder: AbstractContextManager[str] = (
+        tempfile.TemporaryDirectory(prefix="sensorline-demo-") if data_dir is None else nullcontext(str(data_dir))
+    )
+    shown = _Json() if as_json else _Person(sys.stdout.isatty())
+    with folder as path:
+        settings = load_settings(
+            None, Path(path), host="127.0.0.1", port=port, log="sqlite", store="duckdb", sets=["gateway.public_url="]
+        ).settings
+        plan = work.Plan(settings, devices, seconds)
+        with shown:
+            report = loop.run(lambda stop: work.run(plan, on_ready=shown.ready, on_sample=shown.sample, stop=stop))
+        shown.result(report)
+    if not report.is_clean or report.stored != report.sent:
+        raise typer.Exit(1)
+
+
+class _Json(nullcontext[None]):
+    """JSON lines on standard output: where it is, a line a second, the result."""
+
+    def ready(self, ready: "Ready") -> None:
+        from sensorline import output
+
+        output.json_line({"url": ready.url, "key_file": str(ready.key_file), "pid": ready.pid})
+
+    def sample(self, sample: "Sample") -> None:
+        from dataclasses import asdict
+
+        from sensorline import output
+
+        output.json_line(asdict(sample))
+
+    def result(self, report: "Report") -> None:
+        from sensorline import output
+
+        output.json_line(report.to_dict())
+
+
+class _Person:
+    """A table that grows by a line a second; plain lines where there is no terminal."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        self._is_terminal = is_terminal
+        self._samples: list[Sample] = []
+        self._live: AbstractContextManager[object] | None = None
+
+    def __enter__(self) -> None:
+        from rich.live import Live
+
+        from sensorline import output
+
+        self._console = output.stdout()
+        self._shown = Live(console=self._console, transient=False, auto_refresh=False)
+
+    def __exit__(self, *_: object) -> None:
+        self._shown.stop()
+
+    def ready(self, ready: "Ready") -> None:
+        self._console.print(f"Station at [bold]{ready.url}[/]  (operator's key in {ready.key_file})", soft_wrap=True)
+        if self._is_terminal:
+            self._shown.start()
+        else:
+            self._console.print(f"{'second':>8}{'sent':>12}{'stored':>12}{'stored/s':>12}{'lag, records':>14}")
+
+    def sample(self, sample: "Sample") -> None:
+        self._samples = [*self._samples, sample][-ROWS_SHOWN - 1 :]
+        if self._is_terminal:
+            self._shown.update(self._table(), refresh=True)
+        else:
+            self._console.print(
+                "".join(
+                    f"{cell:>{width}}"
+                    for cell, width in zip(self._cells(len(self._samples) - 1), (8, 12, 12, 12, 14), strict=True)
+                )
+            )
+
+    def result(self, report: "Report") -> None:
+        say(report)
+
+    def _table(self) -> "Table":
+        from rich.table import Table
+
+        made = Table(box=None, header_style="bold")
+        for column in ("second", "sent", "stored", "stored/s", "lag, records"):
+            made.add_column(column, justify="right", min_width=10)
+        for k in range(max(0, len(self._samples) - ROWS_SHOWN), len(self._samples)):
+            made.add_row(*self._cells(k))
+        return made
+
+    def _cells(self, k: int) -> list[str]:
+        now = self._samples[k]
+        before = self._samples[k - 1] if k else None
+        stored, span_s = (now.stored - before.stored, now.at_s - before.at_s) if before else (now.stored, now.at_s)
+        rate = round(stored / span_s) if span_s else 0
+        return [
+            f"{now.at_s:.0f}",
+            f"{now.sent:,}",
+            f"{now.stored:,}",
+            f"{rate:,}",
+            f"{max(now.lag.values(), default=0):,}",
+        ]

@@ -1,0 +1,122 @@
+"""Everything in one process: a station in a fresh folder, a simulated fleet that sends to it, and then the proof."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from sensorline.api import find_key
+from sensorline.station import Ready, run_up
+from simulator import fleet
+from simulator.reconcile import Report
+from simulator.verify import verify
+from telemetry.errors import SensorlineError, Unauthorised
+from telemetry.settings import Settings
+
+SAMPLE_EVERY_S = 1.0
+STATS_WAIT_S = 5.0
+START_WAIT_S = 60.0
+DRAIN_WAIT_S = 60.0
+LEDGER_FILE = "handed-over.jsonl"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to run: `seconds` None means until stopped."""
+
+    settings: Settings
+    devices: int
+    seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A look at the running demo, once a second; counts are readings, `lag` is records by consumer."""
+
+    at_s: float
+    sent: int
+    stored: int
+    pending: int
+    lag: dict[str, int]
+
+
+async def run(
+    plan: Plan, *, on_ready: Callable[[Ready], None], on_sample: Callable[[Sample], None], stop: asyncio.Event
+) -> Report:
+    """Run until the time is over or `stop` is set, then drain and compare; raises what station and fleet raise."""
+    async with _station(plan.settings) as (ready, running):
+        on_ready(ready)
+        key = ready.operator_key or find_key(None, plan.settings.data_dir)
+        if key is None:
+            raise Unauthorised(f"{plan.settings.data_dir} is of an earlier station and has no operator's key in it")
+        return await _or_its_end(_fleet_and_proof(plan, ready.url, key, on_sample, stop), running)
+
+
+async def _fleet_and_proof(
+    plan: Plan, url: str, key: str, on_sample: Callable[[Sample], None], stop: asyncio.Event
+) -> Report:
+    ledger = plan.settings.data_dir / LEDGER_FILE
+    config = fleet.FleetConfig(url, ledger, devices=plan.devices, seconds=plan.seconds, key=key, prefix="demo")
+    latest: list[fleet.Progress] = []
+
+    def seen(progress: fleet.Progress) -> None:
+        latest[:] = [progress]
+
+    watching = asyncio.create_task(_watch(url, latest, on_sample), name="watch")
+    try:
+        await _or_its_end(fleet.run(config, on_progress=seen, stop=stop), watching)
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+    return await verify(ledger, url, key, wait_s=DRAIN_WAIT_S)
+
+
+async def _watch(url: str, latest: list[fleet.Progress], on_sample: Callable[[Sample], None]) -> None:
+    """Once a second ask the station how much can be queried; open on loopback without a key."""
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+    async with httpx.AsyncClient(base_url=url, timeout=STATS_WAIT_S) as client:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY_S)
+            try:
+                stats = (await client.get("/v1/stats")).raise_for_status().json()
+            except httpx.HTTPError:  # busy or stopping: the next look comes in a second, and `verify` has the last word
+                continue
+            sent, pending = (latest[0].sent, latest[0].pending) if latest else (0, 0)
+            on_sample(Sample(round(loop.time() - begun_s, 1), sent, stats["readings"], pending, stats["lag"]))
+
+
+@asynccontextmanager
+async def _station(settings: Settings) -> AsyncIterator[tuple[Ready, asyncio.Task[None]]]:
+    """The running station, stopped at the end; its own error comes first."""
+    stop = asyncio.Event()
+    ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(run_up(settings, on_ready=ready.set_result, stop=stop), name="station")
+    try:
+        async with asyncio.timeout(START_WAIT_S):
+            started = await _or_its_end(ready, running)
+        yield started, running
+    finally:
+        stop.set()
+        await asyncio.wait([running])
+    running.result()
+
+
+async def _or_its_end(work: Any, other: asyncio.Task[None]) -> Any:
+    """The work's result; the other's error when that ends first."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task, other], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            other.result()
+            raise SensorlineError(f"{other.get_name()} ended before the demo did")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
