@@ -66,7 +66,7 @@ def decide(attempt: int, answer: Answer, random: Random) -> Action:
         return RetryIn(wait_s(attempt, answer.retry_after_s, random))
     if 200 <= status <= 299:
         return Free()
-    if status in SET_ASIDE or (status == SENSOR_LOGGER_REFUSED and answer.code not in HOLD_CODES):
+    if status in SET_ASIDE or (status == SENSOR_LOGGER_REFUSED and not _is_about_token(answer)):
         return SetAside(_reason(answer))
     return Hold(_reason(answer), random.uniform(WAIT_S_MAX / 2, WAIT_S_MAX))
 
@@ -77,6 +77,11 @@ def wait_s(attempt: int, retry_after_s: float | None, random: Random) -> float:
         return min(retry_after_s, RETRY_AFTER_S_MAX) * random.uniform(1, 1 + SPREAD)
     step = min(WAIT_S_MAX, FIRST_WAIT_S * 2.0 ** min(attempt, 32))
     return random.uniform(step / 2, step)
+
+
+def _is_about_token(answer: Answer) -> bool:
+    """A 499 is text for a person; a refused token is named in it, a refused payload never speaks of one."""
+    return answer.code in HOLD_CODES or (not answer.code and "token" in answer.detail.lower())
 
 
 def _reason(answer: Answer) -> str:

@@ -28,6 +28,8 @@ def test_every_status_has_its_action(statuses: tuple[int | None, ...], action: t
 def test_a_499_is_judged_by_its_reason() -> None:
     refused = decide(0, Answer(499, code="invalid", detail="payload is not a list"), Random(1))
     assert refused == SetAside("499 invalid payload is not a list")
+    assert isinstance(decide(0, Answer(499, detail="payload is no list ($.payload)"), Random(1)), SetAside)
+    assert isinstance(decide(0, Answer(499, detail="this token was revoked"), Random(1)), Hold)
     for code in ("unauthorised", "forbidden"):
         held = decide(0, Answer(499, code=code, detail="token revoked"), Random(1))
         assert isinstance(held, Hold)
