@@ -31,8 +31,11 @@ async def consume(world: World, entries: list[Entry]) -> None:
 class Person:
     """Somebody with a key, on this machine unless told otherwise."""
 
-    def __init__(self, world: World, key: str | None, address: str = "127.0.0.1") -> None:
-        self._transport = httpx.ASGITransport(world.app, client=(address, 50_000), raise_app_exceptions=False)
+    def __init__(
+        self, world: World, key: str | None, address: str = "127.0.0.1", *, raise_errors: bool = False
+    ) -> None:
+        self.key = key
+        self._transport = httpx.ASGITransport(world.app, raise_app_exceptions=raise_errors, client=(address, 50_000))
         self._headers = bearer(key)
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
