@@ -1,0 +1,229 @@
+"""Who may do what: every route of the OpenAPI document, called as everybody."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from gateway.access import Role
+from telemetry.ports import AUDIT, Record
+from tests.gateway.gateway_world import World, batch, bearer, gateway, message, stored
+
+# What a route needs: this table is the contract, the OpenAPI document must agree with it.
+OPEN, LOOPBACK, DEVICE = "open", "loopback", "device"
+NEEDS = {
+    "POST /v1/batches": DEVICE,
+    "POST /v1/sensor-logger": DEVICE,
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    "GET /v1/stats": LOOPBACK,
+    "GET /metrics": LOOPBACK,
+    "POST /v1/devices": Role.OPERATOR,
+    "PATCH /v1/devices/{device}": Role.OPERATOR,
+    "POST /v1/devices/{device}/rotate": Role.OPERATOR,
+    "POST /v1/devices/{device}/revoke": Role.OPERATOR,
+    "POST /v1/deadletters/replay": Role.OPERATOR,
+    "DELETE /v1/devices/{device}": Role.ADMIN,
+    "POST /v1/operators": Role.ADMIN,
+    "GET /v1/operators": Role.ADMIN,
+    "DELETE /v1/operators/{name}": Role.ADMIN,
+    "GET /v1/audit": Role.ADMIN,
+    "GET /v1/backup": Role.ADMIN,
+}
+QUERIES = ("devices", "readings", "completeness", "claims", "export", "deadletters")
+NEEDS |= {f"GET /v1/{name}": Role.VIEWER for name in QUERIES}
+BODIES: dict[str, Any] = {
+    "POST /v1/devices": {"device": "new"},
+    "PATCH /v1/devices/{device}": {"platform": "ios"},
+    "POST /v1/operators": {"name": "new", "role": "viewer"},
+    "POST /v1/deadletters/replay": {"all": True},
+}
+PARAMETERS = {"device": "pi", "sensor": "acceleration", "from": "0", "to": "9", "format": "csv"}
+WHO = ("nobody", "stranger", "device", "viewer", "operator", "admin")
+RANK = {who: rank for rank, who in enumerate(WHO[3:])}
+
+
+async def _keys(world: World) -> dict[str, str | None]:
+    keys = {role.value: await world.services.enrolment.add_operator(f"a-{role}", role) for role in Role}
+    await world.services.enrolment.add_operator("gone", "viewer")
+    return {"nobody": None, "stranger": "slk_unknown", "device": await world.device("pi")} | keys
+
+
+def _expected(need: str, who: str) -> int | None:
+    """The status that refuses, or None when the caller may."""
+    if need == OPEN or (need == LOOPBACK and who == "nobody"):
+        return None
+    if who in {"nobody", "stranger"}:
+        return 401
+    if need == DEVICE:
+        return None if who == "device" else 403
+    if who == "device":
+        return 403
+    return None if RANK[who] >= RANK[Role.VIEWER if need == LOOPBACK else need] else 403
+
+
+async def test_every_route_lets_in_whom_it_should() -> None:
+    async with gateway() as world, world.client as client:
+        document = (await client.get("/openapi.json")).json()
+        routes = [f"{m.upper()} {path}" for path, methods in document["paths"].items() for m in methods]
+        assert set(routes) - set(NEEDS) == set(), "say in NEEDS who may call these"
+    wrong = []
+    for who in WHO:
+        async with gateway() as world, world.client as client:
+            keys = await _keys(world)
+            for route in sorted(routes, key=lambda r: r.startswith("DELETE")):
+                status = (await _call(client, route, keys[who])).status_code
+                expected = _expected(NEEDS[route], who)
+                if route == "POST /v1/sensor-logger" and expected:
+                    expected = 499
+                if (status != expected) if expected else status in {401, 403, 404, 405, 409, 499} or status >= 500:
+                    wrong.append(f"{route} as {who}: {status}, not {expected or 'let in'}")
+    assert wrong == []
+
+
+async def _call(client: httpx.AsyncClient, route: str, key: str | None) -> httpx.Response:
+    method, template = route.split(" ")
+    path = template.replace("{device}", "pi").replace("{name}", "gone")
+    if route.startswith("POST /v1/batches"):
+        content = batch("pi")
+    elif route == "POST /v1/sensor-logger":
+        content = message("app")
+    else:
+        content = orjson.dumps(BODIES[route]) if route in BODIES else b""
+    query = PARAMETERS if method == "GET" and template in {f"/v1/{q}" for q in QUERIES} else None
+    if template in {"/v1/devices", "/v1/deadletters"}:
+        query = None
+    return await client.request(method, path, content=content, params=query, headers=bearer(key))
+
+
+async def test_open_on_loopback_means_this_machine_not_a_proxy_on_it() -> None:
+    async with gateway() as world:
+        for host, headers, status in [
+            ("127.0.0.1", {}, 200),
+            ("::1", {}, 200),
+            ("192.0.2.7", {}, 401),
+            ("127.0.0.1", {"x-forwarded-for": "192.0.2.7"}, 401),
+            ("127.0.0.1", {"forwarded": "for=192.0.2.7"}, 401),
+        ]:
+            transport = httpx.ASGITransport(world.app, client=(host, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                assert (await client.get("/v1/stats", headers=headers)).status_code == status
+
+
+async def test_devices_are_enrolled_changed_rotated_revoked_and_deleted() -> None:
+    async with gateway() as world, world.client as client:
+        admin = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        made = await client.post("/v1/devices", json={"device": "pi", "platform": "ios"}, headers=admin)
+        assert made.status_code == 201
+        assert made.json()["token"].startswith("sl_")
+        assert (await client.post("/v1/devices", json={"device": "pi"}, headers=admin)).status_code == 409
+        changed = await client.patch("/v1/devices/pi", json={"standardised": True}, headers=admin)
+        assert changed.json() == {"device": "pi", "platform": "ios", "standardised": True}
+        rotated = await client.post("/v1/devices/pi/rotate", json={"overlap_s": 60}, headers=admin)
+        for token in (made.json()["token"], rotated.json()["token"]):
+            answer = await world.post("/v1/batches", batch("pi"), token)
+            assert answer.status_code == 200
+        one = await client.post("/v1/devices/pi/revoke", json={"token_id": made.json()["token_id"]}, headers=admin)
+        assert one.json() == {"device": "pi", "revoked": 1}
+        assert (await world.post("/v1/batches", batch("pi"), made.json()["token"])).status_code == 401
+        assert (await world.post("/v1/batches", batch("pi"), rotated.json()["token"])).status_code == 200
+        assert (await client.post("/v1/devices/pi/revoke", headers=admin)).json() == {"device": "pi", "revoked": 1}
+        assert (await client.post("/v1/devices/pi/revoke", headers=admin)).json() == {"device": "pi", "revoked": 0}
+        assert (await world.post("/v1/batches", batch("pi"), rotated.json()["token"])).status_code == 401
+        deleted = await client.delete("/v1/devices/pi", headers=admin)
+        assert deleted.status_code == 200
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", deleted.json()["log_clean_by"])
+        assert (await client.delete("/v1/devices/pi", headers=admin)).json() == deleted.json()
+        for path in ("/v1/devices/pi/rotate", "/v1/devices/pi/revoke", "/v1/devices/never/rotate"):
+            assert (await client.post(path, headers=admin)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"\xff", 400),
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"device":"../x"}', 422),
+        (b'{"device":".."}', 422),
+        (b'{"device":"a/b"}', 422),
+        (b'{"device":"x","standardised":1}', 422),
+        (b'{"device":"x","colour":"red"}', 422),
+        (b'{"device":"x","platform":"windows"}', 422),
+        (b'{"device":"' + b"x" * 70_000 + b'"}', 413),
+    ],
+    ids=lambda v: repr(v)[:40],
+)
+async def test_bad_orders_are_refused(body: bytes, status: int) -> None:
+    async with gateway() as world, world.client as client:
+        admin = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        answer = await client.post("/v1/devices", content=body, headers=admin)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert answer.json()["status"] == status
+
+
+async def test_the_last_admin_stays() -> None:
+    async with gateway() as world, world.client as client:
+        admin = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        assert (await client.delete("/v1/operators/boss", headers=admin)).status_code == 409
+        await client.post("/v1/operators", json={"name": "second", "role": "admin"}, headers=admin)
+        assert (await client.delete("/v1/operators/boss", headers=admin)).status_code == 200
+        assert (await client.get("/v1/operators", headers=admin)).status_code == 401
+
+
+async def test_every_change_is_in_the_audit_trail() -> None:
+    async with gateway() as world, world.client as client:
+        admin = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        await client.post("/v1/devices", json={"device": "pi"}, headers=admin)
+        await client.post("/v1/devices", json={"device": "pi"}, headers=admin)
+        await client.patch("/v1/devices/pi", json={"platform": "ios"}, headers=admin)
+        await client.post("/v1/devices/pi/rotate", headers=admin)
+        await client.post("/v1/devices/pi/revoke", headers=admin)
+        await client.delete("/v1/devices/pi", headers=admin)
+        await client.post("/v1/operators", json={"name": "v", "role": "viewer"}, headers=admin)
+        await client.delete("/v1/operators/v", headers=admin)
+        trail = await world.services.audit.recent(100)
+        assert [(e["who"], e["what"], e["subject"], e["outcome"]) for e in reversed(trail)] == [
+            ("boss", "device.enrol", "pi", "begun"),
+            ("boss", "device.enrol", "pi", "begun"),
+            ("boss", "device.enrol", "pi", "failed: conflict"),
+            ("boss", "device.change", "pi", "begun"),
+            ("boss", "device.rotate", "pi", "begun"),
+            ("boss", "device.revoke", "pi", "begun"),
+            ("boss", "device.delete", "pi", "begun"),
+            ("boss", "operator.add", "v", "begun"),
+            ("boss", "operator.remove", "v", "begun"),
+        ]
+        assert len(await world.services.audit.recent(2)) == 2
+
+
+async def test_without_an_audit_entry_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with gateway() as world, world.client as client:
+        admin = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        append = world.log.append
+
+        async def no_audit(topic: Any, records: list[Record]) -> Any:
+            from telemetry.errors import LogUnavailable
+
+            if topic == AUDIT:
+                raise LogUnavailable("gone")
+            return await append(topic, records)
+
+        monkeypatch.setattr(world.log, "append", no_audit)
+        answer = await client.post("/v1/devices", json={"device": "pi"}, headers=admin)
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        assert world.services.registry.device("pi") is None
+        assert await stored(world.log, AUDIT) == []
+
+
+async def test_the_key_file_opens_the_gateway(tmp_path: Path) -> None:
+    async with gateway(data_dir=tmp_path) as world, world.client as client:
+        key = await world.services.enrolment.ensure_operator(tmp_path)
+        kept = (tmp_path / "operator.key").read_text().strip()
+        assert key == kept
+        assert (tmp_path / "operator.key").stat().st_mode & 0o777 == 0o600
+        assert (await client.get("/v1/operators", headers=bearer(kept))).status_code == 200
