@@ -39,7 +39,8 @@ def record_line(topic: Topic, record: Record) -> bytes:
 
 
 def end_line(counts: Mapping[str, int], not_rebuilt: int) -> bytes:
-    """The last line: records by topic, and the accepted batches that are not there, having no row in the store."""
+    """The last line: records by topic, and how many accepted batches are not there because the store has no row of them
+    (tombstones, and what was expired or pruned whole), in those sessions of which it has any."""
     return orjson.dumps({"end": dict(counts), "not_rebuilt": not_rebuilt}) + b"\n"
 
 

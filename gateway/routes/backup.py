@@ -105,7 +105,7 @@ class _Lines:
                 if not self._services.registry.is_deleted(seen.device, claim.received_ns):
                     self._counts[BATCHES.name] += 1
                     yield record_line(BATCHES, _record(batch, claim))
-        self._not_rebuilt += claims.not_met
+        self._not_rebuilt += claims.not_met()
 
 
 class _Claims:
@@ -116,12 +116,16 @@ class _Claims:
         self._device = device
         self._session: str | None = None
         self._claims: dict[int, Claim] = {}
-        self.not_met = 0
+        self._left = 0
+
+    def not_met(self) -> int:
+        """Claims, of the sessions met, whose batch was not: tombstones, and what was expired or pruned whole."""
+        return self._left + len(self._claims)
 
     async def of(self, batch: Batch) -> Claim:
         """The batch's claim; one that was pruned meanwhile is made from the batch itself."""
         if batch.session != self._session:
-            self.not_met += len(self._claims)
+            self._left += len(self._claims)
             found = await within(self._services, self._services.store.claims(self._device, batch.session))
             self._session, self._claims = batch.session, {c.id.seq: c for c in found}
         claim = self._claims.pop(batch.seq, None)

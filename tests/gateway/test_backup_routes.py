@@ -1,0 +1,172 @@
+"""A backup holds everything that another station needs, and every stored batch as it was sent."""
+
+import io
+import random
+from collections.abc import AsyncIterator
+
+import orjson
+import pyarrow as pa
+import pytest
+import zstandard
+
+from gateway import rebuilt
+from telemetry import backup, wire
+from telemetry.deadletters import dead_letter
+from telemetry.outcome import Reason
+from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record
+from telemetry.records import BatchHeaders, item_of
+from tests.gateway.gateway_world import T0, World, batch, gateway, stored
+from tests.gateway.read_world import Person, reading_gateway, settle
+from tests.ports.stores_samples import random_batch
+
+Records = dict[str, list[Record]]
+
+
+async def taken(admin: Person) -> Records:
+    """A backup's records by topic."""
+    answer = await admin.get("/v1/backup")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/zstd"
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(answer.content)) as reader:
+        lines = io.BufferedReader(reader).readlines()  # type: ignore[arg-type]
+    found: Records = {}
+    for topic, record in backup.read(lines):
+        found.setdefault(topic.name, []).append(record)
+    return found
+
+
+def entry_of(record: Record) -> Entry:
+    return Entry("batches", 0, 0, record.key, record.value, record.headers, 0)
+
+
+async def test_every_batch_comes_back_under_its_own_hash() -> None:
+    async with reading_gateway("admin") as (world, admin):
+        for device in ("pi", "phone"):
+            token = await world.device(device)
+            for session in ("b", "a"):
+                for seq in (0, 1, 7):
+                    await world.post("/v1/batches", batch(device, seq, session=session, n=seq + 1), token)
+        await settle(world)
+        sent = {(e.key, e.headers["session"], int(e.headers["seq"])): e for e in await stored(world.log)}
+        found = (await taken(admin))["batches"]
+        assert len(found) == len(sent) == 12
+        for record in found:
+            item = item_of(entry_of(record))
+            original = sent[item.batch.id]
+            assert record.value == original.value
+            assert item.content_hash == wire.content_hash(record.value or b"") == original.headers["hash"]
+            assert str(item.received_ns) == original.headers["received"]
+
+
+async def test_another_station_made_of_it_knows_devices_and_readings() -> None:
+    async with reading_gateway("admin") as (world, admin):
+        token = await world.device("pi", platform="ios")
+        await world.post("/v1/batches", batch("pi", n=3), token)
+        await settle(world)
+        await world.log.append(LABELS, [Record("pi/1", b"\xff"), Record("pi/2", b"x"), Record("pi/2", None)])
+        found = await taken(admin)
+        assert [(r.key, r.value) for r in found["labels"]] == [("pi/1", b"\xff"), ("pi/2", None)]
+        async with gateway() as other:
+            await other.log.append(DEVICES, found["devices"])
+            await other.log.append(BATCHES, found["batches"])
+            await other.services.registry.sync(5.0)
+            await settle(other)
+            person = Person(other, admin.key)  # the key is the same
+            (device,) = (await person.get("/v1/devices")).json()["devices"]
+            assert (device["device"], device["platform"], device["readings"]) == ("pi", "ios", 3)
+            assert (await other.post("/v1/batches", batch("pi", n=3), token)).status_code == 200
+            await settle(other)  # sent again to the new station: the same batch
+            assert (await other.services.store.counts()).readings == 3
+
+
+async def test_dead_letters_come_along_unless_replayed() -> None:
+    async with reading_gateway("admin") as (world, admin):
+        entry = Entry("batches", 0, 5, "pi", b"\xfe", {"seq": "1"}, 0)
+        letters = [dead_letter(entry, Reason.UNDECODABLE, f"n{k}", 1) for k in range(3)]
+        await world.log.append(DEADLETTERS, letters)
+        await admin.ask("POST", "/v1/deadletters/replay", json={"ids": ["0-1"]})
+        found = await taken(admin)
+        assert found["deadletters"] == [letters[0], letters[2]]
+
+
+async def test_what_was_deleted_is_in_no_backup() -> None:
+    async with reading_gateway("admin") as (world, admin):
+        for device in ("pi", "gone"):
+            await world.post("/v1/batches", batch(device), await world.device(device))
+        await settle(world)
+        await world.services.enrolment.delete("gone")  # its rows are still in the store
+        found = await taken(admin)
+        assert {record.key for record in found["batches"]} == {"pi"}
+
+
+async def test_only_an_admin_takes_a_backup_and_it_is_audited() -> None:
+    async with gateway() as world:
+        for role, status in (("viewer", 403), ("operator", 403), ("admin", 200)):
+            person = Person(world, await world.services.enrolment.add_operator(role, role))
+            assert (await person.get("/v1/backup")).status_code == status
+        assert (await Person(world, None).get("/v1/backup")).status_code == 401
+        (entry,) = await world.services.audit.recent(10)
+        assert (entry["who"], entry["what"]) == ("admin", "backup")
+
+
+async def test_an_empty_station_gives_a_whole_backup() -> None:
+    async with reading_gateway("admin") as (_, admin):
+        assert set(await taken(admin)) == {"devices", "audit"}
+
+
+async def test_expired_batches_are_counted_and_partly_expired_ones_keep_their_claim() -> None:
+    async with reading_gateway("admin") as (world, admin):
+        token = await world.device("pi")
+        old = {"sensor": "light", "t0": 5, "dt": [0], "values": {"illuminance": [1]}}
+        new = {"sensor": "light", "t0": T0, "dt": [0], "values": {"illuminance": [2]}}
+        for seq, series in enumerate([[old], [old, new]]):
+            body = {"v": 1, "device": "pi", "session": "s", "seq": seq, "series": series}
+            assert (await world.post("/v1/batches", orjson.dumps(body), token)).status_code == 200
+        await settle(world)
+        answer = await admin.get("/v1/backup")
+        lines = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(answer.content)).read().splitlines()
+        end = orjson.loads(lines[-1])
+        assert (end["end"]["batches"], end["not_rebuilt"]) == (1, 1)
+        (record,) = (await taken(admin))["batches"]
+        claims = await world.services.store.claims("pi")
+        assert BatchHeaders.of(entry_of(record)).content_hash == claims[1].content_hash
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int) -> None:
+    rng = random.Random(seed)
+    async with gateway() as world:
+        sent = {}
+        for session in ("s1", "s2", "s10"):
+            for seq in sorted(rng.sample(range(50), rng.randint(1, 8))):
+                made = random_batch(rng, "pi", session, seq)
+                if made.readings:
+                    sent[made.id] = made
+        await write(world, sent.values())
+        cut_pieces(world, rng)
+        seen = (await world.services.store.devices())[0]
+        found = [b async for b in rebuilt.batches(world.services, "pi", seen.sensors)]
+        assert [b.id for b in found] == sorted(sent)
+        for made in found:
+            assert wire.encode(made) == wire.encode(sent[made.id])
+
+
+async def write(world: World, batches) -> None:  # type: ignore[no-untyped-def]
+    items = [Item(b, wire.content_hash(wire.encode(b)), 2 * 10**18, 0, k) for k, b in enumerate(batches)]
+    written = await world.services.store.write(items)
+    assert all(w.reason is None for w in written)
+
+
+def cut_pieces(world: World, rng: random.Random) -> None:
+    """Let the store's exports come in pieces of 1 to 30 rows, empty ones among them."""
+    whole = world.services.store.export
+
+    async def cut(*args: object, **named: object) -> AsyncIterator[tuple[str, pa.Table]]:
+        async for sensor, table in whole(*args, **named):  # type: ignore[arg-type]
+            at = 0
+            while at < table.num_rows:
+                size = rng.choice([0, 1, 2, 30])
+                yield sensor, table.slice(at, size)
+                at += size
+
+    world.services.store.export = cut  # type: ignore[method-assign]
