@@ -1,6 +1,8 @@
 """The command line's client of a running station's HTTP API: typed answers, and errors that say the mend."""
 
 import os
+import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, Sens
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 STREAM_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 CHUNK_BYTES = 1 << 20
+LOOK_AGAIN_S = 0.2
+START_WAIT_S = 10.0  # for a station that is just starting
 
 T = TypeVar("T")
 
@@ -122,12 +126,20 @@ def find_key(given: str | None, data_dir: Path) -> str | None:
 class Api:
     """A station at `url`.  Every method raises `SensorlineError` only."""
 
-    def __init__(self, url: str, key: str | None, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, key: str | None, *, cafile: str | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """Raises `Misconfigured`."""
         self.url = url.rstrip("/")
         self._key = key
         headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
-            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport)
+            verify = ssl.create_default_context(cafile=cafile) if cafile else True
+            self._http = httpx.Client(
+                base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport, verify=verify
+            )
+        except OSError as e:  # ssl.SSLError is one
+            raise Misconfigured(f"{cafile} cannot be used: {e}") from e
         except (httpx.InvalidURL, ValueError) as e:  # a header that is not ASCII is a ValueError
             raise Misconfigured(f"{url!r} or the key is not usable: {e}") from e
 
@@ -138,6 +150,19 @@ class Api:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._http.close()
+
+    def wait_until_up(self, wait_s: float) -> None:
+        """Return once a station answers, one that is just starting, too; raises what `stats` does after `wait_s`."""
+        ends_s = time.monotonic() + wait_s
+        while True:
+            try:
+                self._ask(dict[str, Any], "GET", "/healthz")
+            except Unreachable:
+                if time.monotonic() >= ends_s:
+                    raise
+                time.sleep(LOOK_AGAIN_S)
+            else:
+                return
 
     def stats(self) -> Stats:
         """Counts; needs no key on loopback."""
@@ -259,5 +284,5 @@ def _detail(response: httpx.Response) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return f"{response.request.method} {response.request.url.path} was answered {response.status_code}"
     said = str(problem.get("detail") or problem.get("title") or response.status_code)
-    path = problem.get("path")
+    path = problem.get("path") if response.status_code == 422 else None  # the others name what they speak of
     return f"{said} (at {path})" if path and str(path) not in said else said

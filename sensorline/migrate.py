@@ -93,6 +93,7 @@ def place(settings: Settings) -> str:
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> Log:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = open_log(settings.log, settings.adapter(settings.log), settings.data_dir)
     stack.push_async_callback(log.close)
     await log.start()

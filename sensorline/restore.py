@@ -37,6 +37,7 @@ async def restore(file: Path, settings: Settings) -> dict[str, int]:
     if settings.log == "memory":
         raise Misconfigured("a log in memory ends with its process: choose another with --log")
     counts = check(file)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = open_log(settings.log, settings.adapter(settings.log), settings.data_dir)
     try:
         await log.start()
@@ -90,6 +91,8 @@ def _records(file: Path, move: output.Progress) -> Iterator[tuple[Topic, Record]
 def _lines(packed: io.BufferedReader, move: output.Progress) -> Iterator[bytes]:
     with zstandard.ZstdDecompressor().stream_reader(packed, closefd=False) as inflated:
         reader = io.BufferedReader(inflated, 1 << 20)
+        if not reader.peek(1):
+            raise Malformed("nothing can be read from the backup: it is damaged, cut off, or none")
         while line := reader.readline(LINE_BYTES_MAX):
             if len(line) == LINE_BYTES_MAX:
                 raise Malformed("a line of the backup has no end")

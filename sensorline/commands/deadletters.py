@@ -39,7 +39,7 @@ def list_letters(
 
 @app.command()
 def replay(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="As `list` shows them.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed yet.")] = False,
     as_json: Json = False,
     url: Url = None,

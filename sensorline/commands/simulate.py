@@ -73,6 +73,7 @@ def simulate(
         drain_s=drain_s,
         cafile=cafile and str(cafile),
     )
+    _wait_until_up(asked.url, cafile)
     with output.status("simulating") as show:
 
         def seen(now: fleet.Progress) -> None:
@@ -121,10 +122,10 @@ def verify(
     found = find_key(key, settings.data_dir)
     if found is None:
         raise Unauthorised("an operator's key is needed: give --key, SENSORLINE_KEY, or the station's --data-dir")
+    station = url or local_url(settings)
+    _wait_until_up(station, cafile)
     with output.progress("comparing sessions") as move:
-        comparison = compare(
-            ledger, url or local_url(settings), found, wait_s=wait_s, cafile=cafile and str(cafile), on_progress=move
-        )
+        comparison = compare(ledger, station, found, wait_s=wait_s, cafile=cafile and str(cafile), on_progress=move)
         report = asyncio.run(comparison)
     if as_json:
         output.json_line(report.to_dict())
@@ -132,6 +133,14 @@ def verify(
         say(report)
     if not report.is_clean:
         raise typer.Exit(1)
+
+
+def _wait_until_up(url: str, cafile: Path | None) -> None:
+    """Better one clear line now than a minute of patience with nobody."""
+    from sensorline.api import START_WAIT_S, Api
+
+    with Api(url, None, cafile=cafile and str(cafile)) as api:
+        api.wait_until_up(START_WAIT_S)
 
 
 def say(report: "Report") -> None:
