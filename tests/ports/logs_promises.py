@@ -215,15 +215,16 @@ async def test_two_members_share_the_partitions(bench: Bench, request: pytest.Fi
     if not bench.many_partitions:
         request.applymarker(pytest.mark.xfail(strict=True, raises=TimeoutError, reason="one partition, one owner"))
     log = await bench.open()
-    one, two = await log.reader(BATCHES, "index"), await log.reader(BATCHES, "index")
+    one = await log.reader(BATCHES, "index")
     gone: list[frozenset[int]] = []
 
     async def note(partitions: frozenset[int]) -> None:
         gone.append(partitions)
 
     one.on_revoked(note)
+    await owned(one)
+    two = await log.reader(BATCHES, "index")
     async with asyncio.timeout(PATIENCE_S if bench.many_partitions else 1.0):
-        await owned(one)
         await asyncio.gather(*(_settle_in(reader, two) for reader in (one, two)))
     assert one.assignment() & two.assignment() == frozenset()
     assert one.assignment() | two.assignment() == frozenset(await log.ends(BATCHES))
@@ -329,6 +330,16 @@ async def test_a_poll_waits_for_an_append_and_not_longer(bench: Bench) -> None:
     await log.append(BATCHES, [record("d", b"news")])
     assert values(await waiting) == [b"news"]
     assert time.monotonic() - started < 5.0
+
+
+async def test_a_poll_that_may_not_wait_still_lets_others_run(bench: Bench) -> None:
+    log = await bench.open()
+    reader = await log.reader(BATCHES, "index")
+    await owned(reader)
+    other = asyncio.create_task(asyncio.sleep(0))
+    for _ in range(3):
+        assert await reader.poll(records_max=10, bytes_max=MIB, wait_s=0.0) == []
+    assert other.done()
 
 
 async def test_lag_counts_what_is_not_committed(bench: Bench) -> None:
