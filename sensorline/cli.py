@@ -6,7 +6,6 @@ Exit code 0 means done, 1 that something is wrong and was said, 2 that the comma
 from importlib.metadata import version as installed_version
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -18,8 +17,8 @@ from telemetry.errors import SensorlineError
 class Guarded(TyperGroup):
     """Turns the errors that cross our boundaries into one line and exit code 1; a traceback is a bug of ours."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the chosen command."""
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command; `ctx` is a click context, of click or of typer's own copy of it."""
         try:
             return super().invoke(ctx)
         except SensorlineError as e:

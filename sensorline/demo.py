@@ -1,10 +1,10 @@
 """Everything in one process: a station in a fresh folder, a simulated fleet that sends to it, and then the proof."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 
@@ -107,7 +107,7 @@ async def _station(settings: Settings) -> AsyncIterator[tuple[Ready, asyncio.Tas
     running.result()
 
 
-async def _or_its_end(work: Any, other: asyncio.Task[None]) -> Any:
+async def _or_its_end(work: Awaitable[T], other: asyncio.Task[None]) -> T:
     """The work's result; the other's error when that ends first."""
     task = asyncio.ensure_future(work)
     try:

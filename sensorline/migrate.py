@@ -12,7 +12,7 @@ record is there once.  Three things are not copied as they are:
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ async def migrate(source: Settings, target: Settings) -> Moved:
         there = await _open(source, stack)
         here = await _open(target, stack)
         state = State(source.data_dir, place(target))
-        if not state.begun and sum((await here.ends(BATCHES)).values()):
+        if not state.begun and _sum(await here.ends(BATCHES)):
             raise Conflict("the target's log has batches of its own: migrate into one that was never written to")
         moved = await _Migration(there, here, state).run()
     await asyncio.to_thread(_copy_key, source.data_dir, target.data_dir)
@@ -115,26 +115,22 @@ class _Migration:
         self._target = target
         self._state = state
         self._kept_from: dict[str, dict[int, int]] = {}
+        self._behind_us = 0  # offsets of the topics that are done, for the bar
 
     async def run(self) -> Moved:
         """Topic by topic; then make sure that nothing came meanwhile."""
         topics = [topic for topic in TOPICS if topic is not CHECKPOINTS]
         self._kept_from = {topic.name: await self._source.begins(topic) for topic in TOPICS}
         ends = {topic.name: await self._source.ends(topic) for topic in topics}
-        moved = []
-        with output.progress(
-            "migrating", total=sum(map(_sum, ends.values())) - _sum_all(self._kept_from, topics)
-        ) as move:
-            before = 0
-            for topic in topics:
-                moved.append(await self._topic(topic, ends[topic.name], lambda n, before=before: move(before + n)))
-                before += _sum(ends[topic.name]) - _sum(self._kept_from[topic.name])
+        total = sum(_sum(ends[topic.name]) - _sum(self._kept_from[topic.name]) for topic in topics)
+        with output.progress("migrating", total=total) as move:
+            moved = [await self._topic(topic, ends[topic.name], move) for topic in topics]
         for topic in topics:
             if await self._source.ends(topic) != ends[topic.name]:
                 raise NotReady("the source is still being written to: stop its station, then run this again")
         return Moved(tuple(t for t in moved if t.copied or t.earlier or t.left_out))
 
-    async def _topic(self, topic: Topic, ends: Ends, move: Callable[[int], None]) -> Topical:
+    async def _topic(self, topic: Topic, ends: Ends, move: output.Progress) -> Topical:
         progress = self._state.topic(topic.name)
         earlier, left_before = progress.copied, progress.left_out
         begins = self._kept_from[topic.name]
@@ -148,9 +144,10 @@ class _Migration:
                     progress.next = dict(await reader.position())
                     progress.target_ends = await self._target.ends(topic)
                     await asyncio.to_thread(self._state.save)
-                    move(_sum(progress.next) - _sum(begins))
+                    move(self._behind_us + _sum(progress.next) - _sum(begins))
         finally:
             await reader.close()
+        self._behind_us += _sum(ends) - _sum(begins)
         return Topical(topic.name, progress.copied - earlier, earlier, progress.left_out - left_before)
 
     async def _taken_unsaved(self, topic: Topic, progress: Progress) -> Known:
@@ -212,7 +209,7 @@ class _Migration:
         return first is not None and letter.offset >= first
 
 
-async def _until(reader: Reader, ends: Ends) -> AsyncIterator[list[Entry]]:
+async def _until(reader: Reader, ends: Ends) -> AsyncGenerator[list[Entry], None]:
     """What a reader gives up to these ends; raises `LogUnavailable` when it falls silent before."""
     loop = asyncio.get_running_loop()
     heard_s = loop.time()
@@ -230,7 +227,3 @@ async def _until(reader: Reader, ends: Ends) -> AsyncIterator[list[Entry]]:
 
 def _sum(ends: Ends) -> int:
     return sum(ends.values())
-
-
-def _sum_all(ends: Mapping[str, Ends], topics: list[Topic]) -> int:
-    return sum(_sum(ends[topic.name]) for topic in topics)

@@ -71,7 +71,7 @@ def simulate(
         key=find_key(key, settings.data_dir),
         prefix=prefix,
         drain_s=drain_s,
-        cafile=cafile and str(cafile),
+        cafile=_text(cafile),
     )
     _wait_until_up(asked.url, cafile)
     with output.status("simulating") as show:
@@ -125,7 +125,7 @@ def verify(
     station = url or local_url(settings)
     _wait_until_up(station, cafile)
     with output.progress("comparing sessions") as move:
-        comparison = compare(ledger, station, found, wait_s=wait_s, cafile=cafile and str(cafile), on_progress=move)
+        comparison = compare(ledger, station, found, wait_s=wait_s, cafile=_text(cafile), on_progress=move)
         report = asyncio.run(comparison)
     if as_json:
         output.json_line(report.to_dict())
@@ -135,11 +135,15 @@ def verify(
         raise typer.Exit(1)
 
 
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
 def _wait_until_up(url: str, cafile: Path | None) -> None:
     """Better one clear line now than a minute of patience with nobody."""
     from sensorline.api import START_WAIT_S, Api
 
-    with Api(url, None, cafile=cafile and str(cafile)) as api:
+    with Api(url, None, cafile=_text(cafile)) as api:
         api.wait_until_up(START_WAIT_S)
 
 
