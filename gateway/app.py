@@ -67,7 +67,8 @@ def create_app(services: Services) -> App:
     app.state.services = services
     app.ingest = endpoints(services)
     problems.install(app)
-    for router in routers():
+    parts = routers()
+    for router in parts:
         app.include_router(router)
-    openapi.install(app, OPENAPI)
+    openapi.install(app, OPENAPI, parts)
     return app

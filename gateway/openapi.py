@@ -5,11 +5,11 @@ error model, who may call a route (read off the dependency that guards it), and 
 decoded without FastAPI and described by hand beside their code.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeAlias
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -17,6 +17,8 @@ from fastapi.routing import APIRoute
 from gateway import problems
 from telemetry import errors
 from telemetry.errors import SensorlineError
+
+ByHand: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 PROBLEM = "#/components/schemas/Problem"
 DESCRIPTION = """Readings in, readings out. A 2xx on an ingest route means: durable in the log.
@@ -92,12 +94,15 @@ def example(kind: type[SensorlineError]) -> dict[str, Any]:
     return document | ({"retry_after_s": 1.0} if kind.retryable else {})
 
 
-def install(app: FastAPI, by_hand: Mapping[str, Mapping[str, Any]]) -> None:
-    """Let the app describe itself so; `by_hand` is path -> method -> operation of what FastAPI cannot see."""
-    app.openapi = lambda: describe(app, by_hand)  # type: ignore[method-assign]
+def install(app: FastAPI, by_hand: ByHand, routers: Sequence[APIRouter]) -> None:
+    """Let the app describe itself so; `by_hand` is path -> method -> operation of what FastAPI cannot see.
+
+    `routers` are those that the app includes: what it makes of them is its own affair and differs by version.
+    """
+    app.openapi = lambda: describe(app, by_hand, routers)  # type: ignore[method-assign]
 
 
-def describe(app: FastAPI, by_hand: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def describe(app: FastAPI, by_hand: ByHand, routers: Sequence[APIRouter]) -> dict[str, Any]:
     """The OpenAPI 3.1 document; made once."""
     if app.openapi_schema is None:
         document = get_openapi(
@@ -113,20 +118,18 @@ def describe(app: FastAPI, by_hand: Mapping[str, Mapping[str, Any]]) -> dict[str
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         _put_by_hand(document, by_hand)
-        for route in _routes(app):
-            for method in route.methods or ():
-                operation = document["paths"].get(route.path, {}).get(method.lower())
-                if operation is not None:
-                    _complete(operation, route.dependant)
+        for route in _routes(routers):
+            for method in route.methods:
+                _complete(document["paths"][route.path][method.lower()], route.dependant)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _routes(app: FastAPI) -> Iterator[APIRoute]:
-    yield from (route for route in app.routes if isinstance(route, APIRoute))
+def _routes(routers: Sequence[APIRouter]) -> Iterator[APIRoute]:
+    yield from (route for router in routers for route in router.routes if isinstance(route, APIRoute))
 
 
-def _put_by_hand(document: dict[str, Any], by_hand: Mapping[str, Mapping[str, Any]]) -> None:
+def _put_by_hand(document: dict[str, Any], by_hand: ByHand) -> None:
     for path, operations in by_hand.items():
         document["paths"].setdefault(path, {}).update(deepcopy(dict(operations)))
 
