@@ -1,5 +1,6 @@
 """What the simulator says it sent is what the dialects make of it: two roads, one hash."""
 
+import time
 from random import Random
 
 import orjson
@@ -59,3 +60,13 @@ def test_a_message_has_the_real_size() -> None:
 def test_the_same_seed_gives_the_same_bytes() -> None:
     first, second = (sensor_logger("p", "s", 1, World(9, "walk", T0).chunk(1), Random(7)).body for _ in range(2))
     assert first == second
+
+
+def test_one_core_speaks_for_100_000_readings_a_second() -> None:
+    world, random, fastest = World(9, "walk", T0), Random(1), 0.0
+    for _ in range(3):
+        readings, begin = 0, time.process_time()
+        for seq in range(20):
+            readings += sensor_logger("p", "s", seq, world.chunk(seq), random).expected.readings
+        fastest = max(fastest, readings / (time.process_time() - begin))
+    assert fastest > 100_000
