@@ -247,7 +247,7 @@ async def test_two_gateways_that_share_a_folder_agree_on_one_key(tmp_path: Path)
         assert set(keys) - {None} == {kept}
         await b.sees()
         assert b.registry.operator(kept) is not None
-        assert os.listdir(tmp_path) == [KEY_FILE]  # no half-made file stays
+        assert await asyncio.to_thread(os.listdir, tmp_path) == [KEY_FILE]  # no half-made file stays
 
 
 async def test_a_crash_between_file_and_registry_is_mended_by_the_next_start(tmp_path: Path) -> None:
