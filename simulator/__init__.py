@@ -1,1 +1,1 @@
-"""A WORLD OF DEVICES: a seeded fleet that keeps a ledger of what it hands over, and the comparison with what is stored."""
+"""A WORLD OF DEVICES: a seeded fleet with a ledger of what it hands over, and the comparison with what is stored."""

@@ -21,7 +21,8 @@ from telemetry.batch import BatchId
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import NotFound
 
-POLL_S = 0.5
+POLL_S = 0.5  # doubles up to
+POLL_S_MAX = 4.0  # while a store makes its rows visible, exporting them again and again would only slow it
 API_WAIT_S = 10.0  # at least, for a gateway that is just starting
 CONSUMERS = ("index", "ledger")
 IN_MEMORY_BYTES_MAX = 32 * 2**20  # of one export; more goes to a temporary file
@@ -76,7 +77,7 @@ async def _compare(
     on_progress: Callable[[int, int], None] | None,
 ) -> Report:
     """Sessions that are clean are done; the others are looked at again until the time is over."""
-    total, left = Report(), sessions
+    total, left, poll_s = Report(), sessions, POLL_S
     while left:
         while await checker.is_behind() and clock.monotonic_s() < ends_s:
             await clock.sleep(POLL_S)
@@ -91,7 +92,8 @@ async def _compare(
                 left.append(session)
             if on_progress:
                 on_progress(len(sessions) - len(looked_at) + n - len(left), len(sessions))
-        await clock.sleep(min(POLL_S, max(0.0, ends_s - clock.monotonic_s())) if left else 0)
+        await clock.sleep(min(poll_s, max(0.0, ends_s - clock.monotonic_s())) if left else 0)
+        poll_s = min(2 * poll_s, POLL_S_MAX)
     return total
 
 
