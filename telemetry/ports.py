@@ -232,7 +232,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the store knows of one batch it accepted."""
+    """What the store knows of one batch it accepted; `readings` are all of the batch's, the expired ones included."""
 
     id: BatchId
     content_hash: str
@@ -285,7 +285,7 @@ class DeviceSeen:
     """A device as the store sees it."""
 
     device: str
-    first_ns: int  # event time of its first and last batch received, UTC nanoseconds
+    first_ns: int  # event time of its earliest and latest reading, UTC nanoseconds, right to the millisecond at least
     last_ns: int
     readings: int
     sensors: tuple[str, ...]
@@ -347,7 +347,7 @@ class Store(Protocol):
 
     async def readings(self, span: Span, *, limit: int) -> pa.Table:
         """Rows by time, at most `limit`: `t` int64, the sensor's fields, `extra` (JSON text), then `session`,
-        `seq`, `series`, `i`.  Fields that no reading has are absent."""
+        `seq`, `series`, `i`.  Fields that no reading has are absent, and so is `extra`."""
         ...
 
     async def envelope(self, span: Span, *, points: int) -> pa.Table:
@@ -373,5 +373,9 @@ class Store(Protocol):
         ...
 
     async def prune(self, *, before_ns: int) -> int:
-        """Drop event time before this (whole days); returns the rows dropped."""
+        """Drop event time before this (whole UTC days); returns the rows dropped.
+
+        A claim goes with its last reading, but never while its batch was received on or after the day of the cut:
+        a resend must still be known as a duplicate.
+        """
         ...

@@ -127,7 +127,9 @@ def _column(field: Field, series: Sequence[Series]) -> pa.Array:
         values = [v for s in series for v in s.values.get(field.name, (None,) * len(s))]
         return pa.array(values, ARROW[field.kind])
     kind = DTYPE[field.kind]
-    numbers = [s.values[field.name] if field.name in s.values else np.full(len(s), np.nan, kind) for s in series]
+    numbers: list[Any] = [
+        s.values[field.name] if field.name in s.values else np.full(len(s), np.nan, kind) for s in series
+    ]
     return pa.array(np.concatenate(numbers), from_pandas=True)  # NaN, our "absent", becomes NULL
 
 

@@ -42,8 +42,10 @@ class Lane:
         future.add_done_callback(self._ended)
         try:
             done, _ = await asyncio.wait({future}, timeout=deadline_s)
-            if done:
+            if done and not future.cancelled():
                 return future.result()
+            if done:
+                raise StoreUnavailable(f"the {self._name} was closed before it came to this call")
         finally:
             given_up.set()
             if not future.done():

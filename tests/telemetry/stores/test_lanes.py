@@ -74,3 +74,17 @@ async def test_an_error_of_the_work_is_the_callers() -> None:
     with pytest.raises(ZeroDivisionError):
         await lane.call(lambda: 1 // 0, lambda: None, 5)
     lane.close()
+
+
+async def test_a_call_that_waits_while_the_lane_closes_is_told_so() -> None:
+    lane, work = Lane("lane", 1), Stoppable()
+    running = asyncio.create_task(lane.call(work.run, work.stop.set, 30))
+    await until(work.began)
+    waiting = asyncio.create_task(lane.call(lambda: 1, lambda: None, 30))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(asyncio.to_thread(lane.close))
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await asyncio.wait_for(waiting, 10)
+    work.stop.set()
+    assert await running == "ended"
+    await closing
