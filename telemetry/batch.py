@@ -171,6 +171,8 @@ def _numbers(kind: Kind, column: Column | Sequence[Any]) -> Floats:
 def _converted(column: Column | Sequence[Any], kind: Kind) -> Floats:
     with np.errstate(over="ignore"):
         numbers: Any = np.ascontiguousarray(column, dtype=DTYPE[kind])
+    if numbers.ndim != 1:
+        raise TypeError("a column is a flat list of numbers")
     return cast(Floats, numbers)
 
 

@@ -20,7 +20,7 @@ from telemetry.dialects._sensor_logger_sensors import LAYOUTS, Layout, normal
 from telemetry.errors import Invalid, Malformed
 
 SOURCE_ID_CHARS_MAX = 256
-_UINT64_MAX = 2**64 - 1
+_INT64_CHARS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,10 @@ def _load_with_infinity(text: bytes) -> Any:
 
 
 def _integer(text: str) -> int | float:
-    number = float(text)  # linear in the text's length, as int() is not
-    return int(text) if -(2**63) <= number < 2**63 and len(text) <= 20 else _beyond_int64(text, number)
-
-
-def _beyond_int64(text: str, number: float) -> int | float:
-    is_uint64 = len(text) <= 20 and number >= 0 and int(text) <= _UINT64_MAX
-    return int(text) if is_uint64 else number
+    """As the fast decoder has it: beyond 64 bits a float.  int() of long text would take quadratic time."""
+    if len(text) <= _INT64_CHARS_MAX and -(2**63) <= (number := int(text)) < 2**64:
+        return number
+    return float(text)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,0 +1,270 @@
+"""What every dialect promises, over every dialect there is.
+
+Any bytes give `Parsed` or `Malformed`, `Invalid`, `TooLarge` or `Forbidden`, and nothing else; every reading is in a
+batch or counted; the same input gives the same output.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry import adapters, wire
+from telemetry.batch import Batch, Series, is_name
+from telemetry.dialects import load_dialect
+from telemetry.errors import Forbidden, Invalid, Malformed, TooLarge
+from telemetry.outcome import Reason
+from telemetry.ports import Dialect, Parsed, Sender
+from tests.telemetry.batches import scalars, unhurried
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+NAMES = adapters.names("telemetry.dialects")
+DIALECTS = {name: load_dialect(name) for name in NAMES}
+READINGS_MAX = 50
+ALLOWED = (Malformed, Invalid, TooLarge, Forbidden)
+every_dialect = pytest.mark.parametrize("name", NAMES)
+senders = st.builds(Sender, st.just("dev"), st.sampled_from(["", "ios", "android"]), st.booleans())
+
+_NATIVE = wire.encode(
+    Batch("dev", "s", 1, (Series.of("gravity", [5, 6], {"x": [1, 2], "y": [3, None]}, [None, "{}"]),))
+)
+_APP = orjson.dumps(
+    {
+        "messageId": 1,
+        "sessionId": "s",
+        "deviceId": "d",
+        "payload": [
+            {"name": "gravity", "values": {"x": 1, "y": 2.5, "z": -3}, "accuracy": 3, "time": 5},
+            {
+                "name": "battery",
+                "values": {"batteryState": "full", "lowPowerMode": True},
+                "time": 6,
+            },
+            {"name": "location", "latitude": 1, "longitude": 2, "speed": -1, "time": 7},
+            {"name": "new", "values": {"a": [1, {"b": None}]}, "time": 8},
+        ],
+    }
+)
+GOOD = {"native": _NATIVE, "sensor_logger": _APP}
+SENT: dict[str, Callable[[Any], int]] = {
+    "native": lambda d: sum(len(s["dt"]) for s in d["series"]),
+    "sensor_logger": lambda d: len(d["payload"]),
+}
+
+
+def parse(name: str, body: bytes, sender: Sender) -> Parsed | None:
+    """`Parsed`, or None when it was refused; any other exception fails the test.  Checks what holds of every answer."""
+    dialect: Dialect = DIALECTS[name]
+    try:
+        parsed = dialect.parse(body, sender, readings_max=READINGS_MAX)
+    except ALLOWED as e:
+        with pytest.raises(type(e)) as again:
+            dialect.parse(body, sender, readings_max=READINGS_MAX)
+        assert (again.value.message, again.value.path) == (e.message, e.path), "pure"
+        return None
+    again_parsed = dialect.parse(body, sender, readings_max=READINGS_MAX)
+    assert _plain(again_parsed) == _plain(parsed), "pure"
+    _check(name, body, parsed)
+    return parsed
+
+
+def _plain(parsed: Parsed) -> tuple[Any, ...]:
+    return (
+        [wire.encode(b) for b in parsed.batches],
+        dict(parsed.rejected),
+        parsed.converted,
+        dict(parsed.unknown),
+        parsed.hints,
+        parsed.source_id,
+        parsed.is_test,
+    )
+
+
+def _check(name: str, body: bytes, parsed: Parsed) -> None:
+    for batch in parsed.batches:
+        canonical = wire.encode(batch)
+        assert wire.encode(wire.decode(canonical)) == canonical, "what leaves a dialect is a canonical batch"
+        assert wire.encode(wire.decode_own(canonical)) == canonical
+        assert batch.device == "dev"
+        assert is_name(batch.session)
+    assert all(isinstance(r, Reason) and n > 0 for r, n in parsed.rejected.items())
+    if parsed.is_test:
+        assert not parsed.batches
+        return
+    found = sum(b.readings for b in parsed.batches) + sum(parsed.rejected.values())
+    try:
+        assert found == SENT[name](orjson.loads(body)), "every reading is in a batch or counted"
+    except orjson.JSONDecodeError as e:  # 1e400 is JSON, but not to this decoder
+        assert "infinity" in str(e)
+
+
+def test_every_dialect_has_an_example() -> None:
+    assert set(NAMES) == set(GOOD) == set(SENT), "add yours above"
+
+
+@every_dialect
+def test_the_example_passes(name: str) -> None:
+    parsed = parse(name, GOOD[name], Sender("dev"))
+    assert parsed is not None
+    assert sum(b.readings for b in parsed.batches) == SENT[name](orjson.loads(GOOD[name]))
+
+
+@every_dialect
+@unhurried
+@given(body=st.binary(max_size=100), sender=senders)
+def test_any_bytes(name: str, body: bytes, sender: Sender) -> None:
+    parse(name, body, sender)
+
+
+@every_dialect
+@unhurried
+@given(data=st.data(), sender=senders)
+def test_any_json(name: str, data: st.DataObject, sender: Sender) -> None:
+    value = data.draw(st.recursive(scalars, lambda v: st.lists(v, max_size=4) | st.dictionaries(_keys, v, max_size=4)))
+    parse(name, orjson.dumps(value), sender)
+
+
+_keys = st.sampled_from(
+    ["v", "series", "messageId", "payload", "name", "values", "x", "time", "sensor", "dt", "t0", ""]
+)
+_odd = scalars | st.sampled_from([1e300, 2**63, -1, [], {}, [[]], "x" * 5000, {"x": 1}, [[[[[[[[[1]]]]]]]]]])
+
+
+@every_dialect
+@unhurried
+@given(data=st.data(), sender=senders)
+def test_any_mutation_of_a_good_one(name: str, data: st.DataObject, sender: Sender) -> None:
+    """Replace, remove or double one to three values anywhere in it."""
+    document = orjson.loads(GOOD[name])
+    for _ in range(data.draw(st.integers(1, 3))):
+        _mutate(document, data)
+    parse(name, orjson.dumps(document), sender)
+
+
+def _mutate(document: Any, data: st.DataObject) -> None:
+    at = document
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        if not keys:
+            return
+        key = data.draw(st.sampled_from(keys))
+        if isinstance(at[key], dict | list) and data.draw(st.booleans()):
+            at = at[key]
+            continue
+        match data.draw(st.sampled_from(["replace", "remove", "double"])):
+            case "replace":
+                at[key] = data.draw(_odd)
+            case "remove":
+                del at[key]
+            case "double" if isinstance(at, list):
+                at.append(at[key])
+            case _:
+                at[f"{key}2"] = at[key]
+        return
+
+
+@every_dialect
+@unhurried
+@given(data=st.data(), sender=senders)
+def test_any_bytes_changed_in_a_good_one(name: str, data: st.DataObject, sender: Sender) -> None:
+    body = bytearray(GOOD[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from([b"", b"9", b"e9", b"}", b'"', b"\xff"])
+        )
+    parse(name, bytes(body), sender)
+
+
+@every_dialect
+def test_every_proper_prefix_is_malformed(name: str) -> None:
+    for cut in range(len(GOOD[name])):
+        with pytest.raises(Malformed):
+            DIALECTS[name].parse(GOOD[name][:cut], Sender("dev"), readings_max=READINGS_MAX)
+
+
+@every_dialect
+def test_json_that_is_none_or_of_another_shape_is_refused(name: str) -> None:
+    """JSONTestSuite: n_ is no JSON, y_ is JSON but no message, i_ may be either."""
+    folder = SHARED / "JSONTestSuite" / "test_parsing"
+    if not folder.is_dir():
+        pytest.skip("../shared/data/JSONTestSuite is not beside this checkout")
+    paths = sorted(folder.glob("*.json"))
+    assert len(paths) > 300
+    for path in paths:
+        with pytest.raises((Malformed, Invalid)):  # a typed decoder may see the wrong shape before the broken end
+            DIALECTS[name].parse(path.read_bytes(), Sender("dev"), readings_max=READINGS_MAX)
+
+
+@every_dialect
+def test_json_of_the_suite_inside_a_good_one(name: str) -> None:
+    """Each file in the place of one value: refused, or kept and counted, never anything else."""
+    folder = SHARED / "JSONTestSuite" / "test_parsing"
+    if not folder.is_dir():
+        pytest.skip("../shared/data/JSONTestSuite is not beside this checkout")
+    for path in sorted(folder.glob("*.json")):
+        for place in (b"2.5", b'"s"', b"-3", b"1.0"):
+            parsed = parse(name, GOOD[name].replace(place, path.read_bytes(), 1), Sender("dev"))
+            if parsed is not None and place in GOOD[name]:
+                assert not path.name.startswith("n_") or name == "sensor_logger", path.name
+
+
+def _naughty() -> list[str]:
+    if not (SHARED / "blns.json").is_file():
+        pytest.skip("../shared/data/blns.json is not beside this checkout")
+    texts = orjson.loads((SHARED / "blns.json").read_bytes())
+    assert len(texts) > 400
+    return [str(t) for t in texts]
+
+
+@every_dialect
+def test_naughty_strings_in_every_text(name: str) -> None:
+    good = orjson.loads(GOOD[name])
+    texts = _naughty()
+    for k, text in enumerate(texts):
+        in_values, in_keys = _with_text(good, text), _with_key(good, text)
+        for document in (*in_values, in_keys[k % len(in_keys)]):
+            body = orjson.dumps(document)
+            try:
+                parsed = DIALECTS[name].parse(body, Sender("dev"), readings_max=READINGS_MAX)
+            except ALLOWED:
+                continue
+            _check(name, body, parsed)
+    assert len(texts) > len(in_keys), "every key had its turn"
+
+
+def _with_text(document: Any, text: str) -> list[Any]:
+    """The document once for each of its texts, that one replaced."""
+    if isinstance(document, str):
+        return [text]
+    if isinstance(document, list):
+        return [[*document[:k], new, *document[k + 1 :]] for k, v in enumerate(document) for new in _with_text(v, text)]
+    if isinstance(document, dict):
+        return [document | {k: new} for k, v in document.items() for new in _with_text(v, text)]
+    return []
+
+
+def _with_key(document: Any, text: str) -> list[Any]:
+    """The document once for each of its keys, that one renamed."""
+    if isinstance(document, list):
+        return [[*document[:k], new, *document[k + 1 :]] for k, v in enumerate(document) for new in _with_key(v, text)]
+    if isinstance(document, dict):
+        inside = [document | {k: new} for k, v in document.items() for new in _with_key(v, text)]
+        return inside + [{text if k == other else k: v for k, v in document.items()} for other in document]
+    return []
+
+
+def test_naughty_annotations_are_kept_to_the_letter() -> None:
+    texts = _naughty()
+    for k in range(0, len(texts), READINGS_MAX):
+        part = texts[k : k + READINGS_MAX]
+        payload = [{"name": "annotation", "values": {"text": t}, "time": i} for i, t in enumerate(part)]
+        body = orjson.dumps({"messageId": 1, "sessionId": "s", "payload": payload})
+        parsed = parse("sensor_logger", body, Sender("dev"))
+        assert parsed is not None
+        (series,) = parsed.batches[0].series
+        assert list(series.values["text"]) == part
