@@ -60,6 +60,7 @@ def _xyz(name: str, unit: str, bound: float) -> Sensor:
     return Sensor(name, (*axes, _ACCURACY))
 
 
+_QUATERNION_MAX = 10.0  # not 1: a rotation is the same at any length, and not every sender normalises
 _ANGLES = tuple(Field(angle, Kind.FLOAT32, "rad", -100, 100) for angle in ("pitch", "roll", "yaw"))
 
 

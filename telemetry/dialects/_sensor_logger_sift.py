@@ -117,10 +117,12 @@ def _wrong_accuracy(accuracy: Any) -> Reason | None:
 
 def fields_of(reading: dict[str, Any]) -> dict[str, Any] | None:
     """The fields, nested under `values` or beside `name` and `time`; None when wrong or when one is given twice."""
+    nested = reading.get("values")
+    if isinstance(nested, dict) and reading.keys() <= _OWN_KEYS:
+        return nested  # the usual shape
     beside = {name: value for name, value in reading.items() if name not in _OWN_KEYS}
     if "values" not in reading:
         return beside
-    nested = reading["values"]
     if not isinstance(nested, dict) or not beside.keys().isdisjoint(nested):
         return None
     return nested | beside if beside else nested

@@ -113,9 +113,13 @@ def _sort(reading: Any, by_sensor: dict[str, tuple[Layout, list[dict[str, Any]]]
         return Reason.NO_NAME
     if not is_time(reading.get("time")):
         return Reason.BAD_TIME
-    if layout.sensor.name not in by_sensor and len(by_sensor) >= SERIES_MAX:
+    same = by_sensor.get(layout.sensor.name)
+    if same is not None:
+        same[1].append(reading)
+        return None
+    if len(by_sensor) >= SERIES_MAX:
         return Reason.TOO_MANY
-    by_sensor.setdefault(layout.sensor.name, (layout, []))[1].append(reading)
+    by_sensor[layout.sensor.name] = (layout, [reading])
     return None
 
 
