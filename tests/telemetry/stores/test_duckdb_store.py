@@ -114,14 +114,15 @@ async def test_what_cannot_be_stored_is_refused_alone(store: adapter.DuckdbStore
     assert await store.counts() == Counts(readings=5, batches=2, devices=1)
 
 
-async def test_a_question_over_its_deadline_is_broken_off_and_the_next_is_answered(tmp_path: Path) -> None:
-    store = opened(tmp_path, query_deadline_s=0.2)
-    await store.start()
+async def test_a_question_over_its_deadline_is_broken_off_and_the_next_is_answered(
+    store: adapter.DuckdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endless = "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b WHERE a.range * b.range % 7 = 3"
-    with pytest.raises(StoreUnavailable, match=r"0\.2 s"):
-        await asyncio.wait_for(store._ask(lambda c: c.execute(endless).fetchone()), 20)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_config", adapter.Config(query_deadline_s=0.2))
+        with pytest.raises(StoreUnavailable, match=r"0\.2 s"):
+            await asyncio.wait_for(store._ask(lambda c: c.execute(endless).fetchone()), 20)
     assert await store.devices() == []
-    await store.close()
 
 
 async def test_the_loop_runs_on_while_a_question_is_answered(store: adapter.DuckdbStore) -> None:
