@@ -3,7 +3,6 @@
 from starlette.requests import HTTPConnection
 
 from gateway.services import Services
-from telemetry import metrics
 from telemetry.errors import Forbidden, NotReady, Unauthorised
 from telemetry.registry import Holder, Operator
 
@@ -26,7 +25,6 @@ def check_fresh(services: Services) -> None:
     age_s = services.registry.age_s()
     stale_s = services.settings.gateway.devices_stale_s
     if age_s > stale_s:
-        metrics.devices_age_seconds.set(age_s)
         raise NotReady(f"the device registry is {age_s:.0f} s old; the log is behind", retry_after_s=NOT_READY_RETRY_S)
 
 

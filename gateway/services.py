@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.audit import Audit
 from gateway.intake import Intake
+from telemetry import metrics
 from telemetry.clock import Clock
 from telemetry.enrolment import Enrolment
 from telemetry.ports import Log, Store
@@ -41,6 +42,7 @@ class Services:
     ) -> "Services":
         """Wire the gateway's own parts to what the station opened."""
         gateway = settings.gateway
+        metrics.devices_age_seconds.set_function(registry.age_s)
         enrolment = Enrolment(log, registry, clock, wait_s=gateway.append_wait_s)
         intake = Intake(gateway, clock, log, registry, enrolment)
         audit = Audit(log, clock, wait_s=gateway.append_wait_s)

@@ -112,9 +112,7 @@ async def change_device(device: DevicePath, body: DeviceChange, services: Parts,
 
 
 @router.post("/{device}/rotate", responses=guarded(*CHANGE, errors.NotFound))
-async def rotate_token(
-    device: DevicePath, services: Parts, who: Operator, body: Rotation | None = None
-) -> IssuedToken:
+async def rotate_token(device: DevicePath, services: Parts, who: Operator, body: Rotation | None = None) -> IssuedToken:
     """Get a new token; the old ones end after the overlap."""
     overlap_s = (body or Rotation()).overlap_s
     async with services.audit.change(who.name, "device.rotate", device, {"overlap_s": overlap_s}):
@@ -123,9 +121,7 @@ async def rotate_token(
 
 
 @router.post("/{device}/revoke", responses=guarded(*CHANGE, errors.NotFound))
-async def revoke_tokens(
-    device: DevicePath, services: Parts, who: Operator, body: Revocation | None = None
-) -> Revoked:
+async def revoke_tokens(device: DevicePath, services: Parts, who: Operator, body: Revocation | None = None) -> Revoked:
     """End a token, or all; every gateway refuses them within seconds."""
     token_id = body.token_id if body else None
     details: dict[str, Any] = {"token_id": token_id} if token_id else {}
