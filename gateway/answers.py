@@ -26,8 +26,8 @@ class Answer(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
+def _name(text: object) -> str:
+    if not isinstance(text, str) or not NAME.fullmatch(text):
         raise ValueError("a name must match [A-Za-z0-9_.-]{1,64} and be neither '.' nor '..'")
     return text
 
