@@ -32,10 +32,6 @@ def test_the_same_readings_have_the_same_bytes_however_they_were_held() -> None:
     arrays = Series.of("gravity", np.array([1, 2]), {"x": np.array([1.0, 2.0]), "z": np.array([3.1, np.nan])})
     x, z = np.array([1, 2], np.float32), np.array([3.1, np.nan], np.float32)
     single = Series.of("gravity", (1, 2), {"x": x, "z": z, "y": [None, None]})
-        "gravity",
-        (1, 2),
-        {"x": np.array([1, 2], np.float32), "z": np.array([3.1, np.nan], np.float32), "y": [None, None]},
-    )
     assert _bytes(lists) == _bytes(arrays) == _bytes(single)
     assert list(lists.values) == ["x", "z"], "the catalogue's order; y, absent from all, is not there"
 
