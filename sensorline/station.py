@@ -7,6 +7,7 @@ order: no new request, what was accepted is answered, consumers flush and commit
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -123,7 +124,7 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
     clock = SystemClock()
     data_dir = settings.data_dir
     await asyncio.to_thread(data_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
-    options = {"retention_hours": settings.retention.log_hours} if settings.log == "kafka" else {}
+    options = {"retention_hours": math.ceil(settings.retention.log_hours)} if settings.log == "kafka" else {}
     log = open_log(settings.log, options | settings.adapter(settings.log), data_dir)
     store = open_store(
         settings.store, settings.adapter(settings.store), data_dir, retention_days=settings.retention.store_days
