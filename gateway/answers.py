@@ -7,11 +7,12 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 import orjson
 import pyarrow as pa
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from gateway.services import Services
+from gateway.services import Services, services_of
 from gateway.times import parse_ns
 from telemetry.batch import NAME, TIME_NS_MAX
 from telemetry.errors import NotFound, StoreUnavailable
@@ -63,6 +64,15 @@ From = Annotated[
     ),
 ]
 To = Annotated[Time, Query(alias="to", description="Event time up to here, excluded.", examples=[1738324805000000000])]
+
+
+async def _services(connection: HTTPConnection) -> Services:
+    """As `services_of`; FastAPI would run that, being no coroutine, in a thread of its own for each request."""
+    return services_of(connection)
+
+
+Asked = Annotated[Services, Depends(_services)]
+"""What a route works with."""
 
 
 class Json(Response):

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from gateway.access import Role, require
-from gateway.answers import Answer, Json
+from gateway.answers import Answer, Asked, Json
 from gateway.openapi import guarded
-from gateway.services import Services, services_of
 from telemetry import errors
 
 LIMIT_MAX = 1_000
@@ -35,7 +34,7 @@ class Trail(Answer):
 
 @router.get("/audit", response_model=Trail, responses=guarded(errors.Invalid, errors.LogUnavailable))
 async def trail(
-    services: Annotated[Services, Depends(services_of)],
+    services: Asked,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> Json:
     """The last changes that people made."""

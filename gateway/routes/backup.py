@@ -12,10 +12,10 @@ from starlette.responses import StreamingResponse
 
 from gateway import letters, rebuilt
 from gateway.access import Principal, Role, require
-from gateway.answers import within
+from gateway.answers import Asked, within
 from gateway.openapi import guarded
 from gateway.scan import scan
-from gateway.services import Services, services_of
+from gateway.services import Services
 from telemetry import errors, wire
 from telemetry.backup import end_line, head_line, record_line
 from telemetry.batch import Batch
@@ -45,9 +45,7 @@ router = APIRouter(prefix="/v1", tags=["operate"])
         **guarded(errors.LogUnavailable, errors.StoreUnavailable),
     },
 )
-async def backup(
-    services: Annotated[Services, Depends(services_of)], principal: Annotated[Principal, Depends(require(Role.ADMIN))]
-) -> StreamingResponse:
+async def backup(services: Asked, principal: Annotated[Principal, Depends(require(Role.ADMIN))]) -> StreamingResponse:
     """Devices, labels, models, the audit trail, dead letters not replayed, and every batch rebuilt from the store.
 
     A batch is rebuilt from its rows: what was expired or pruned of it is lacking, and a tombstone does not come back.

@@ -7,16 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway import letters
 from gateway.access import Principal, Role, require
-from gateway.answers import Answer, Json
+from gateway.answers import Answer, Asked, Json
 from gateway.openapi import guarded
-from gateway.services import Services, services_of
 from telemetry import errors
 
 LIMIT_MAX = 10_000
 IDS_MAX = 1_000
 
 router = APIRouter(prefix="/v1/deadletters", tags=["operate"])
-Asked = Annotated[Services, Depends(services_of)]
 LetterId = Annotated[str, Field(pattern=r"^[0-9]{1,10}-[0-9]{1,19}$", examples=["0-17"])]
 
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
 from gateway.access import Role, require
-from gateway.answers import Device, Name, Time, check_readable, pieces_within, within
+from gateway.answers import Asked, Device, Name, Time, check_readable, pieces_within, within
 from gateway.export import Format, Writer, load_format
 from gateway.openapi import guarded
-from gateway.services import Services, services_of
+from gateway.services import Services
 from telemetry import errors
 from telemetry.batch import TIME_NS_MAX
 from telemetry.errors import Invalid
@@ -22,7 +22,7 @@ Piece = tuple[str, pa.Table]
 FormatName = Literal["csv", "parquet", "arrow", "gpx", "geojson"]
 
 
-class Asked(NamedTuple):
+class Wanted(NamedTuple):
     """Which rows."""
 
     device: str
@@ -55,7 +55,7 @@ _DOCUMENT: dict[str, Any] = {
 )
 async def export(
     *,
-    services: Annotated[Services, Depends(services_of)],
+    services: Asked,
     device: Device,
     file_format: Annotated[FormatName, Query(alias="format", description="gpx and geojson hold `location` only.")],
     session: Annotated[Name | None, Query(description="Only this session.")] = None,
@@ -74,7 +74,7 @@ async def export(
         raise Invalid(f"{file_format} shows {form.sensor} only, not {sensor}", path="sensor")
     only = form.sensor or sensor
     sensors = [only] if only else await _sensors(services, device)
-    pieces = pieces_within(services, _pieces(services.store, sensors, Asked(device, session, from_, to)))
+    pieces = pieces_within(services, _pieces(services.store, sensors, Wanted(device, session, from_, to)))
     first = await anext(pieces, None)  # what the store refuses is still an answer with a status
     headers = {"Content-Disposition": f'attachment; filename="{_file_name(device, session, only, form)}"'}
     body = _body(services, device, form.open(device, sensors), first, pieces)
@@ -86,11 +86,11 @@ async def _sensors(services: Services, device: str) -> list[str]:
     return sorted(sensor for s in seen if s.device == device for sensor in s.sensors)
 
 
-async def _pieces(store: Store, sensors: list[str], asked: Asked) -> AsyncIterator[Piece]:
+async def _pieces(store: Store, sensors: list[str], wanted: Wanted) -> AsyncIterator[Piece]:
     """Sensor by sensor: one that appears meanwhile is not among the columns, and so not in the export."""
     for sensor in sensors:
         pieces = store.export(
-            asked.device, session=asked.session, sensor=sensor, from_ns=asked.from_ns, to_ns=asked.to_ns
+            wanted.device, session=wanted.session, sensor=sensor, from_ns=wanted.from_ns, to_ns=wanted.to_ns
         )
         async for piece in pieces:
             yield piece

@@ -1,17 +1,16 @@
 """For supervisors and Prometheus: does the process live, may it be sent traffic, what has it counted."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.responses import Response
 
 from gateway.access import Role, loopback_or
-from gateway.answers import Answer, Json
+from gateway.answers import Answer, Asked, Json
 from gateway.auth import check_fresh
 from gateway.openapi import answers, guarded
-from gateway.services import Services, services_of
 from telemetry import errors, metrics
 from telemetry.errors import LogUnavailable
 from telemetry.ports import BATCHES
@@ -19,7 +18,6 @@ from telemetry.ports import BATCHES
 PROBE_WAIT_S = 2.0
 
 router = APIRouter(tags=["health"])
-Asked = Annotated[Services, Depends(services_of)]
 
 
 class Alive(Answer):

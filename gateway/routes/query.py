@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.access import Role, require
 from gateway.answers import (
     Answer,
+    Asked,
     Device,
     From,
     Json,
@@ -21,7 +22,7 @@ from gateway.answers import (
 )
 from gateway.downsample import downsample
 from gateway.openapi import guarded
-from gateway.services import Services, services_of
+from gateway.services import Services
 from telemetry import errors, ports
 from telemetry.errors import Invalid
 from telemetry.ports import DeviceSeen, Span
@@ -35,7 +36,6 @@ ENVELOPE_PARTS = ("_min", "_max", "_mean")
 Method = Literal["envelope", "minmax", "lttb"]
 Ns = Annotated[int, Field(description="UTC nanoseconds.")]
 Count = Annotated[int, Field(ge=0)]
-Asked = Annotated[Services, Depends(services_of)]
 
 router = APIRouter(prefix="/v1", tags=["query"], dependencies=[Depends(require(Role.VIEWER))])
 

@@ -1,14 +1,11 @@
 """Counts only: what can be queried now, and how far the consumers are behind."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from gateway.access import Role, loopback_or
-from gateway.answers import Answer, Json, within
+from gateway.answers import Answer, Asked, Json, within
 from gateway.openapi import guarded
-from gateway.services import Services, services_of
 from telemetry import errors
 
 router = APIRouter(prefix="/v1", tags=["query"], dependencies=[Depends(loopback_or(Role.VIEWER))])
@@ -26,7 +23,7 @@ class Stats(Answer):
 
 
 @router.get("/stats", response_model=Stats, responses=guarded(errors.StoreUnavailable, errors.LogUnavailable))
-async def stats(services: Annotated[Services, Depends(services_of)]) -> Json:
+async def stats(services: Asked) -> Json:
     """Readings, batches and devices that can be queried, and the lag; open on loopback without a key."""
     counts = await within(services, services.store.counts())
     lag = await within(services, services.lag())
