@@ -156,14 +156,14 @@ class Table:
             asked_at_s = self._clock.monotonic_s()
             ends = await self._log.ends(self._topic)
             while not self._holds(ends):
-                await self._take(reader)
+                await self._take(reader, CONFIRM_WAIT_S)
             self._current_at_s = asked_at_s
             await self._tell()
-            while self._clock.monotonic_s() - asked_at_s < CONFIRM_WAIT_S:
-                await self._take(reader)
+            while (left_s := asked_at_s + CONFIRM_WAIT_S - self._clock.monotonic_s()) > 0:
+                await self._take(reader, left_s)
 
-    async def _take(self, reader: Reader) -> None:
-        entries = await reader.poll(records_max=POLL_RECORDS, bytes_max=POLL_BYTES, wait_s=CONFIRM_WAIT_S)
+    async def _take(self, reader: Reader, wait_s: float) -> None:
+        entries = await reader.poll(records_max=POLL_RECORDS, bytes_max=POLL_BYTES, wait_s=wait_s)
         if entries:
             self._apply(entries)
         here = await reader.position()
