@@ -1,7 +1,7 @@
 """What the read side's answers share: a deadline on every question, one encoder, and who may still be read about."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -97,26 +97,38 @@ async def within(services: Services, question: Awaitable[T]) -> T:
         ) from e
 
 
-async def pieces_within(services: Services, pieces: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The same pieces, each under the deadline of a query."""
-    while True:
-        try:
-            piece = await within(services, anext(pieces))
-        except StopAsyncIteration:
-            return
-        yield piece
+async def pieces_within(services: Services, pieces: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    """The same pieces, each under the deadline of a query; what the store holds open for them is let go at the end."""
+    try:
+        while True:
+            try:
+                piece = await within(services, anext(pieces))
+            except StopAsyncIteration:
+                return
+            yield piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 async def check_readable(services: Services, device: str) -> None:
     """Raises `NotFound` for a device that was deleted, or of which nobody ever heard."""
-    registry = services.registry
-    if registry.device(device) is not None:
-        return
-    if registry.deleted_ns(device) is None:  # a store that was filled before this log began knows more
+    check_not_deleted(services, device)
+    if services.registry.device(device) is None:  # a store that was filled before this log began knows more
         seen = await within(services, services.store.devices())
-        if any(s.device == device for s in seen):
-            return
-    raise NotFound(f"there is no device {device}", path="device")
+        if all(s.device != device for s in seen):
+            raise _unknown(device)
+
+
+def check_not_deleted(services: Services, device: str) -> None:
+    """Raises `NotFound` for a device that was deleted and not enrolled again."""
+    registry = services.registry
+    if registry.deleted_ns(device) is not None and registry.device(device) is None:
+        raise _unknown(device)
+
+
+def _unknown(device: str) -> NotFound:
+    return NotFound(f"there is no device {device}", path="device")
 
 
 def columns_of(table: pa.Table) -> dict[str, Any]:

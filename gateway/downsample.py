@@ -17,6 +17,11 @@ from tsdownsample import EveryNthDownsampler, LTTBDownsampler, MinMaxDownsampler
 from telemetry.errors import Invalid
 from telemetry.reading import FIELD_NAMES
 
+# The library declares no types.
+_MINMAX: Any = MinMaxDownsampler
+_LTTB: Any = LTTBDownsampler
+_EVERY_NTH: Any = EveryNthDownsampler
+
 Indices = npt.NDArray[np.int64]
 Method = Literal["minmax", "lttb"]
 
@@ -42,7 +47,7 @@ def pick(t: npt.NDArray[np.int64], columns: Sequence[npt.NDArray[Any]], *, point
     Without a column every n-th is picked.
     """
     if not columns:
-        return np.asarray(EveryNthDownsampler().downsample(t, n_out=points), np.int64)
+        return np.asarray(_EVERY_NTH().downsample(t, n_out=points), np.int64)
     each = points // len(columns)
     if each < POINTS_MIN[method]:
         needed = POINTS_MIN[method] * len(columns)
@@ -59,11 +64,11 @@ def _pick_one(t: npt.NDArray[np.int64], column: npt.NDArray[Any], points: int, m
     y = np.ascontiguousarray(column[present])
     elapsed = t[present] - t[present[0]]
     if method == "lttb":
-        chosen = LTTBDownsampler().downsample(elapsed.astype(np.float64), y, n_out=points)
+        chosen = _LTTB().downsample(elapsed.astype(np.float64), y, n_out=points)
     elif elapsed[-1] == 0:  # no width to cut into bins: the library would give nothing
-        chosen = MinMaxDownsampler().downsample(y, n_out=points // 2 * 2)
+        chosen = _MINMAX().downsample(y, n_out=points // 2 * 2)
     else:  # as floats: the library's integer bins overflow over centuries, and panic
-        chosen = MinMaxDownsampler().downsample(elapsed.astype(np.float64), y, n_out=points // 2 * 2)
+        chosen = _MINMAX().downsample(elapsed.astype(np.float64), y, n_out=points // 2 * 2)
     return present[np.asarray(chosen, np.int64)]
 
 

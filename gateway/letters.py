@@ -47,7 +47,7 @@ async def newest(log: Log, limit: int) -> list[Listed]:
                 kept[letter.id] = Listed(letter, replayed=False)
                 if len(kept) > limit:
                     kept.popitem(last=False)
-            elif (marked := replayed_id(entry)) in kept:
+            elif (marked := replayed_id(entry)) is not None and marked in kept:
                 kept[marked] = replace(kept[marked], replayed=True)
     return sorted(kept.values(), key=lambda listed: (listed.letter.at_ns, listed.letter.at), reverse=True)
 

@@ -119,7 +119,7 @@ def describe(app: FastAPI, by_hand: ByHand, routers: Sequence[APIRouter]) -> dic
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         _put_by_hand(document, by_hand)
         for route in _routes(routers):
-            for method in route.methods:
+            for method in route.methods or ():
                 _complete(document["paths"][route.path][method.lower()], route.dependant)
         app.openapi_schema = document
     return app.openapi_schema

@@ -1,7 +1,7 @@
 """A topic read once from its beginning to where it ends now: dead letters, backup."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from telemetry.errors import LogUnavailable
 from telemetry.ports import Entry, Log, Topic
@@ -11,7 +11,7 @@ POLL_BYTES = 4 * 2**20
 STALL_S = 10.0
 
 
-async def scan(log: Log, topic: Topic, *, stall_s: float = STALL_S) -> AsyncIterator[Entry]:
+async def scan(log: Log, topic: Topic, *, stall_s: float = STALL_S) -> AsyncGenerator[Entry, None]:
     """Every record up to the end as it is now, in order within a partition; close it (`aclosing`) if not exhausted.
 
     Raises `LogUnavailable`, also when nothing comes for `stall_s` before the end is reached.

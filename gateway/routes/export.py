@@ -1,7 +1,8 @@
 """A device's readings taken home, streamed: whatever the size, a few pieces are in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -9,14 +10,13 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
 from gateway.access import Role, require
-from gateway.answers import Asked, Device, Name, Time, check_readable, pieces_within, within
+from gateway.answers import Asked, Device, Name, Time, check_not_deleted, check_readable, pieces_within, within
 from gateway.export import Format, Writer, load_format
 from gateway.openapi import guarded
 from gateway.services import Services
 from telemetry import errors
 from telemetry.batch import TIME_NS_MAX
 from telemetry.errors import Invalid
-from telemetry.ports import Store
 
 Piece = tuple[str, pa.Table]
 FormatName = Literal["csv", "parquet", "arrow", "gpx", "geojson"]
@@ -74,7 +74,7 @@ async def export(
         raise Invalid(f"{file_format} shows {form.sensor} only, not {sensor}", path="sensor")
     only = form.sensor or sensor
     sensors = [only] if only else await _sensors(services, device)
-    pieces = pieces_within(services, _pieces(services.store, sensors, Wanted(device, session, from_, to)))
+    pieces = _pieces(services, sensors, Wanted(device, session, from_, to))
     first = await anext(pieces, None)  # what the store refuses is still an answer with a status
     headers = {"Content-Disposition": f'attachment; filename="{_file_name(device, session, only, form)}"'}
     body = _body(services, device, form.open(device, sensors), first, pieces)
@@ -86,26 +86,28 @@ async def _sensors(services: Services, device: str) -> list[str]:
     return sorted(sensor for s in seen if s.device == device for sensor in s.sensors)
 
 
-async def _pieces(store: Store, sensors: list[str], wanted: Wanted) -> AsyncIterator[Piece]:
+async def _pieces(services: Services, sensors: list[str], wanted: Wanted) -> AsyncGenerator[Piece, None]:
     """Sensor by sensor: one that appears meanwhile is not among the columns, and so not in the export."""
     for sensor in sensors:
-        pieces = store.export(
+        exported = services.store.export(
             wanted.device, session=wanted.session, sensor=sensor, from_ns=wanted.from_ns, to_ns=wanted.to_ns
         )
-        async for piece in pieces:
-            yield piece
+        async with aclosing(pieces_within(services, exported)) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 async def _body(
-    services: Services, device: str, writer: Writer, first: Piece | None, rest: AsyncIterator[Piece]
+    services: Services, device: str, writer: Writer, first: Piece | None, rest: AsyncGenerator[Piece, None]
 ) -> AsyncGenerator[bytes, None]:
     """The bytes; a device that is deleted meanwhile cuts the connection."""
     piece = first
-    while piece is not None:
-        if chunk := await asyncio.to_thread(writer.write, *piece):
-            yield chunk
-        await check_readable(services, device)
-        piece = await anext(rest, None)
+    async with aclosing(rest):
+        while piece is not None:
+            if chunk := await asyncio.to_thread(writer.write, *piece):
+                yield chunk
+            check_not_deleted(services, device)
+            piece = await anext(rest, None)
     yield await asyncio.to_thread(writer.end)
 
 

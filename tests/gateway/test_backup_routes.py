@@ -3,6 +3,9 @@
 import io
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pyarrow as pa
@@ -13,8 +16,9 @@ from gateway import rebuilt
 from telemetry import backup, wire
 from telemetry.deadletters import dead_letter
 from telemetry.outcome import Reason
-from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record
+from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record, Store
 from telemetry.records import BatchHeaders, item_of
+from telemetry.stores import open_store
 from tests.gateway.gateway_world import T0, World, batch, gateway, stored
 from tests.gateway.read_world import Person, reading_gateway, settle
 from tests.ports.stores_samples import random_batch
@@ -132,10 +136,12 @@ async def test_expired_batches_are_counted_and_partly_expired_ones_keep_their_cl
         assert BatchHeaders.of(entry_of(record)).content_hash == claims[1].content_hash
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int) -> None:
+@pytest.mark.parametrize("store", ["memory", "duckdb"])
+@pytest.mark.parametrize("seed", range(8))
+async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int, store: str, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    async with gateway() as world:
+    async with gateway() as world, opened(store, tmp_path) as its_store:
+        world.services = replace(world.services, store=its_store)
         sent = {}
         for session in ("s1", "s2", "s10"):
             for seq in sorted(rng.sample(range(50), rng.randint(1, 8))):
@@ -149,6 +155,16 @@ async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int) 
         assert [b.id for b in found] == sorted(sent)
         for made in found:
             assert wire.encode(made) == wire.encode(sent[made.id])
+
+
+@asynccontextmanager
+async def opened(name: str, data_dir: Path) -> AsyncIterator[Store]:
+    store = open_store(name, {}, data_dir, retention_days=10_000)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def write(world: World, batches) -> None:  # type: ignore[no-untyped-def]
