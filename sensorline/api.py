@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from sensorline import output
 from telemetry.enrolment import KEY_FILE
 from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
 
@@ -20,7 +21,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 STREAM_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 CHUNK_BYTES = 1 << 20
 LOOK_AGAIN_S = 0.2
-START_WAIT_S = 10.0  # for a station that is just starting
+START_WAIT_S = 30.0  # for a station that is just starting: with Kafka it takes its time
 
 T = TypeVar("T")
 
@@ -154,12 +155,16 @@ class Api:
     def wait_until_up(self, wait_s: float) -> None:
         """Return once a station answers, one that is just starting, too; raises what `stats` does after `wait_s`."""
         ends_s = time.monotonic() + wait_s
+        waiting = False
         while True:
             try:
                 self._ask(dict[str, Any], "GET", "/healthz")
             except Unreachable:
                 if time.monotonic() >= ends_s:
                     raise
+                if not waiting:
+                    output.remark(f"waiting for a station at {self.url} ...")
+                waiting = True
                 time.sleep(LOOK_AGAIN_S)
             else:
                 return

@@ -197,7 +197,8 @@ async def _adapter(what: str, port: str, name: str, settings: Settings) -> Async
             for level, detail, mend in await inspection.inspect(config):
                 yield Finding(what, Level(level), detail, mend)
     except SensorlineError as e:
-        yield Finding(what, Level.ERROR, f"{name}: {e.message}")
+        mend = f"is its server running? see adapters.{name} of the settings" if e.retryable else ""
+        yield Finding(what, Level.ERROR, f"{name}: {e.message}", mend)
     except TimeoutError:
         yield Finding(what, Level.ERROR, f"{name} did not answer in {INSPECT_WAIT_S:.0f} s", "is its server running?")
 

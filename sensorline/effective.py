@@ -1,5 +1,6 @@
 """The settings as they hold, adapters' defaults included, each with its origin and without its secrets."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Value:
     @property
     def text(self) -> str:
         """As a person writes it."""
-        return self.value if isinstance(self.value, str) else "" if self.value is None else str(self.value)
+        return self.value if isinstance(self.value, str) else "" if self.value is None else json.dumps(self.value)
 
 
 def effective(loaded: Loaded) -> list[Value]:

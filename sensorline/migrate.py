@@ -12,7 +12,7 @@ record is there once.  Three things are not copied as they are:
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ RECORDS_MAX = 500
 BYTES_MAX = 8 * 2**20
 POLL_WAIT_S = 1.0
 SILENCE_MAX_S = 60.0
+
+COPIED = tuple(topic for topic in TOPICS if topic is not CHECKPOINTS)
 
 Ends = Mapping[int, int]
 Known = dict[bytes, list[Position]]
@@ -78,8 +80,8 @@ async def migrate(source: Settings, target: Settings) -> Moved:
         there = await _open(source, stack)
         here = await _open(target, stack)
         state = State(source.data_dir, place(target))
-        if not state.begun and _sum(await here.ends(BATCHES)):
-            raise Conflict("the target's log has batches of its own: migrate into one that was never written to")
+        if not state.begun:
+            await _begin(here, state)
         moved = await _Migration(there, here, state).run()
     await asyncio.to_thread(_copy_key, source.data_dir, target.data_dir)
     return moved
@@ -90,6 +92,15 @@ def place(settings: Settings) -> str:
     options = settings.adapter(settings.log)
     where = options.get("bootstrap", "") if settings.log == "kafka" else settings.data_dir.resolve()
     return f"{settings.log} {where} {options.get('prefix', '')}".strip()
+
+
+async def _begin(target: Log, state: State) -> None:
+    """Remember where the target stood before the first record: what is beyond that later came from here."""
+    if _sum(await target.ends(BATCHES)):
+        raise Conflict("the target's log has batches of its own: migrate into one that was never written to")
+    for topic in COPIED:
+        state.topic(topic.name).target_ends = await target.ends(topic)
+    await asyncio.to_thread(state.save)
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> Log:
@@ -119,13 +130,12 @@ class _Migration:
 
     async def run(self) -> Moved:
         """Topic by topic; then make sure that nothing came meanwhile."""
-        topics = [topic for topic in TOPICS if topic is not CHECKPOINTS]
         self._kept_from = {topic.name: await self._source.begins(topic) for topic in TOPICS}
-        ends = {topic.name: await self._source.ends(topic) for topic in topics}
-        total = sum(_sum(ends[topic.name]) - _sum(self._kept_from[topic.name]) for topic in topics)
+        ends = {topic.name: await self._source.ends(topic) for topic in COPIED}
+        total = sum(_sum(ends[topic.name]) - _sum(self._kept_from[topic.name]) for topic in COPIED)
         with output.progress("migrating", total=total) as move:
-            moved = [await self._topic(topic, ends[topic.name], move) for topic in topics]
-        for topic in topics:
+            moved = [await self._topic(topic, ends[topic.name], move) for topic in COPIED]
+        for topic in COPIED:
             if await self._source.ends(topic) != ends[topic.name]:
                 raise NotReady("the source is still being written to: stop its station, then run this again")
         return Moved(tuple(t for t in moved if t.copied or t.earlier or t.left_out))
@@ -153,8 +163,6 @@ class _Migration:
     async def _taken_unsaved(self, topic: Topic, progress: Progress) -> Known:
         """What the target took since the state was last saved: of a chunk whose run ended just then."""
         known: Known = {}
-        if not self._state.begun:
-            return known
         ends = await self._target.ends(topic)
         base = progress.target_ends or dict.fromkeys(ends, 0)
         if _sum(ends) - _sum(base) > RECORDS_MAX:
@@ -172,6 +180,13 @@ class _Migration:
         return known
 
     async def _copy(self, topic: Topic, entries: list[Entry], progress: Progress, known: Known) -> None:
+        if topic is not DEADLETTERS:
+            return await self._append(topic, entries, progress, known)
+        for run in _runs(entries):
+            await self._append(topic, run, progress, known)
+        return None
+
+    async def _append(self, topic: Topic, entries: list[Entry], progress: Progress, known: Known) -> None:
         pairs = [(entry, record) for entry in entries if (record := self._translated(topic, entry, progress))]
         there: dict[int, Position] = {}  # by index in pairs
         for k, (_, record) in enumerate(pairs if known else ()):
@@ -207,6 +222,18 @@ class _Migration:
             return False
         first = self._kept_from.get(letter.topic, {}).get(letter.partition)
         return first is not None and letter.offset >= first
+
+
+def _runs(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Cut before each marker: it names where its letter is in the target, which must be known by then."""
+    run: list[Entry] = []
+    for entry in entries:
+        if run and replayed_id(entry) is not None:
+            yield run
+            run = []
+        run.append(entry)
+    if run:
+        yield run
 
 
 async def _until(reader: Reader, ends: Ends) -> AsyncGenerator[list[Entry], None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorline.commands._options import Json, load_settings
+from sensorline.commands._options import Json
 from sensorline.commands.simulate import say
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def demo(
 
     from sensorline import demo as work
     from sensorline import loop
+    from telemetry.settings import Gateway, Settings
 
     loop.log_to_stderr("warning")
     folder: AbstractContextManager[str] = (
@@ -43,9 +44,8 @@ def demo(
     )
     shown = _Json() if as_json else _Person(sys.stdout.isatty())
     with folder as path:
-        settings = load_settings(
-            None, Path(path), host="127.0.0.1", port=port, log="sqlite", store="duckdb", sets=["gateway.public_url="]
-        ).settings
+        # Not the settings of this folder's station: the demo is the same everywhere.
+        settings = Settings(data_dir=Path(path), gateway=Gateway(host="127.0.0.1", port=port))
         plan = work.Plan(settings, devices, seconds)
         with shown:
             report = loop.run(lambda stop: work.run(plan, on_ready=shown.ready, on_sample=shown.sample, stop=stop))

@@ -27,8 +27,9 @@ def doctor(
     from dataclasses import asdict
 
     from sensorline import doctor as work
-    from sensorline import output
+    from sensorline import loop, output
 
+    loop.log_to_stderr("critical")  # a driver's own complaints: each is a finding here
     settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
 
     async def examine() -> "list[Finding]":
