@@ -1,14 +1,18 @@
 """A gateway with something to read: its log run through the real consumers into the store, and people with keys."""
 
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from consumers.index import Index
 from consumers.ledger import Ledger
-from telemetry.ports import BATCHES, Entry
+from telemetry.ports import BATCHES, Entry, Store
+from telemetry.stores import open_store
 from tests.gateway.gateway_world import World, bearer, gateway, stored
 
 
@@ -26,6 +30,18 @@ async def consume(world: World, entries: list[Entry]) -> None:
 
     await Index(s.log, s.store, s.clock, s.registry.is_deleted, refresh).process(entries)
     await Ledger(s.store, session_cache_max=100).process(entries)
+
+
+@contextlib.asynccontextmanager
+async def opened(name: str) -> AsyncIterator[Store]:
+    """A new store of that kind, started; its files go when it is closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(name, {}, Path(folder), retention_days=10_000)
+        await store.start()
+        try:
+            yield store
+        finally:
+            await store.close()
 
 
 class Person:
@@ -51,8 +67,11 @@ class Person:
 
 
 @contextlib.asynccontextmanager
-async def reading_gateway(role: str = "viewer", **settings: Any) -> AsyncIterator[tuple[World, Person]]:
-    """A gateway and somebody of that role."""
-    async with gateway(**settings) as world:
+async def reading_gateway(
+    role: str = "viewer", store: str = "memory", **settings: Any
+) -> AsyncIterator[tuple[World, Person]]:
+    """A gateway over that store, and somebody of that role."""
+    async with gateway(**settings) as world, opened(store) as its_store:
+        world.services = world.app.state.services = replace(world.services, store=its_store)
         key = await world.services.enrolment.add_operator(f"the-{role}", role)
         yield world, Person(world, key)

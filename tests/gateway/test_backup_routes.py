@@ -3,9 +3,7 @@
 import io
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pyarrow as pa
@@ -16,11 +14,10 @@ from gateway import rebuilt
 from telemetry import backup, wire
 from telemetry.deadletters import dead_letter
 from telemetry.outcome import Reason
-from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record, Store
+from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record
 from telemetry.records import BatchHeaders, item_of
-from telemetry.stores import open_store
 from tests.gateway.gateway_world import T0, World, batch, gateway, stored
-from tests.gateway.read_world import Person, reading_gateway, settle
+from tests.gateway.read_world import Person, opened, reading_gateway, settle
 from tests.ports.stores_samples import random_batch
 
 Records = dict[str, list[Record]]
@@ -138,9 +135,9 @@ async def test_expired_batches_are_counted_and_partly_expired_ones_keep_their_cl
 
 @pytest.mark.parametrize("store", ["memory", "duckdb"])
 @pytest.mark.parametrize("seed", range(8))
-async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int, store: str, tmp_path: Path) -> None:
+async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int, store: str) -> None:
     rng = random.Random(seed)
-    async with gateway() as world, opened(store, tmp_path) as its_store:
+    async with gateway() as world, opened(store) as its_store:
         world.services = replace(world.services, store=its_store)
         sent = {}
         for session in ("s1", "s2", "s10"):
@@ -155,16 +152,6 @@ async def test_batches_are_rebuilt_however_the_store_cuts_its_pieces(seed: int, 
         assert [b.id for b in found] == sorted(sent)
         for made in found:
             assert wire.encode(made) == wire.encode(sent[made.id])
-
-
-@asynccontextmanager
-async def opened(name: str, data_dir: Path) -> AsyncIterator[Store]:
-    store = open_store(name, {}, data_dir, retention_days=10_000)
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def write(world: World, batches) -> None:  # type: ignore[no-untyped-def]

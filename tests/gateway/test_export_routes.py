@@ -44,8 +44,9 @@ async def test_the_formats_offered_are_the_formats_there_are() -> None:
     assert sorted(get_args(FormatName)) == formats()
 
 
-async def test_one_table_with_every_reading_once() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", ["memory", "duckdb"])
+async def test_one_table_with_every_reading_once(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world)
         answers = {
             name: await viewer.get("/v1/export", device="pi", format=name) for name in ("csv", "parquet", "arrow")
@@ -66,8 +67,9 @@ async def test_one_table_with_every_reading_once() -> None:
         assert [np.float32(line["x"]) if line["x"] else None for line in lines] == table["x"].to_pylist()
 
 
-async def test_session_sensor_and_times_narrow_it() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", ["memory", "duckdb"])
+async def test_session_sensor_and_times_narrow_it(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world)
         asked = {"session": "a", "sensor": "acceleration", "from_": T0 + SECOND, "to": "2023-11-14T22:13:23Z"}
         answer = await viewer.get("/v1/export", device="pi", format="csv", **asked)
@@ -77,8 +79,9 @@ async def test_session_sensor_and_times_narrow_it() -> None:
         assert "latitude" not in lines[0]
 
 
-async def test_tracks() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", ["memory", "duckdb"])
+async def test_tracks(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world)
         gpx = gpxpy.parse((await viewer.get("/v1/export", device="pi", format="gpx")).text)
         assert [len(s.points) for s in gpx.tracks[0].segments] == [4, 2]

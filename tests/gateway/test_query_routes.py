@@ -14,6 +14,7 @@ from tests.gateway.gateway_world import T0, World, batch, gateway
 from tests.gateway.read_world import Person, reading_gateway, settle
 
 SECOND = 10**9
+STORES = ("memory", "duckdb")
 SPAN = {"from_": T0, "to": T0 + 3600 * SECOND}
 
 
@@ -32,8 +33,9 @@ async def fill(world: World, device: str = "pi", n: int = 5, **more: object) -> 
     await settle(world)
 
 
-async def test_raw_readings_are_what_was_sent() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_raw_readings_are_what_was_sent(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world, extra=[{"note": "a=1"}, None, None, None, {"b": [1, None]}])
         answer = await viewer.get("/v1/readings", device="pi", sensor="acceleration", **SPAN)
         assert answer.status_code == 200
@@ -57,8 +59,9 @@ async def test_raw_readings_are_what_was_sent() -> None:
         assert columns["i"] == list(range(5))
 
 
-async def test_a_limit_cuts_and_says_so() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_a_limit_cuts_and_says_so(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world, n=5)
         cut = (await viewer.get("/v1/readings", device="pi", sensor="acceleration", limit=3, **SPAN)).json()
         assert (cut["rows"], len(cut["columns"]["t"]), cut["truncated"]) == (3, 3, True)
@@ -66,8 +69,9 @@ async def test_a_limit_cuts_and_says_so() -> None:
         assert (whole["rows"], whole["truncated"]) == (5, False)
 
 
-async def test_the_end_of_a_span_is_excluded_and_iso_times_are_understood() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_the_end_of_a_span_is_excluded_and_iso_times_are_understood(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world, n=5)
         ask = {"device": "pi", "sensor": "acceleration"}
         exact = (await viewer.get("/v1/readings", **ask, from_=T0 + 10_000_000, to=T0 + 30_000_000)).json()
@@ -79,8 +83,9 @@ async def test_the_end_of_a_span_is_excluded_and_iso_times_are_understood() -> N
         assert iso["columns"] == exact["columns"]
 
 
-async def test_an_envelope_is_computed_by_the_store() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_an_envelope_is_computed_by_the_store(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world, n=1000)
         ask = {"device": "pi", "sensor": "acceleration", "from_": T0, "to": T0 + 10 * SECOND}
         found = (await viewer.get("/v1/readings", **ask, points=10)).json()
@@ -118,8 +123,9 @@ async def test_a_span_with_too_many_rows_for_it_is_refused_with_the_mend(method:
         assert (await viewer.get("/v1/readings", **ask, from_=T0, to=T0 + SECOND)).status_code == 200
 
 
-async def test_text_and_truth_values() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_text_and_truth_values(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         token = await world.device("pi")
         values = {"level": [0.5, None], "state": ["full", None], "low_power": [None, True]}
         series = {"sensor": "battery", "t0": T0, "dt": [0, 1], "values": values}
@@ -131,8 +137,9 @@ async def test_text_and_truth_values() -> None:
         assert found["units"] == {"level": "1"}
 
 
-async def test_nothing_in_a_span_is_an_answer() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_nothing_in_a_span_is_an_answer(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world)
         for more in ({}, {"points": 10}, {"points": 10, "method": "lttb"}):
             found = await viewer.get("/v1/readings", device="pi", sensor="acceleration", from_=1, to=2, **more)
@@ -168,8 +175,9 @@ async def test_a_wrong_question_is_refused_with_the_path(change: dict[str, objec
         assert refused.json()["path"] == path
 
 
-async def test_devices_show_how_they_measure_and_what_is_stored() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_devices_show_how_they_measure_and_what_is_stored(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         await fill(world, n=5)
         await world.device("phone", platform="ios", standardised=True)
         await world.services.enrolment.revoke("phone")
@@ -191,8 +199,9 @@ async def test_more_devices_than_a_page_are_all_listed() -> None:
         assert len((await viewer.get("/v1/devices")).json()["devices"]) == 1_005
 
 
-async def test_completeness_and_claims() -> None:
-    async with reading_gateway() as (world, viewer):
+@pytest.mark.parametrize("store", STORES)
+async def test_completeness_and_claims(store: str) -> None:
+    async with reading_gateway(store=store) as (world, viewer):
         token = await world.device("pi")
         for seq in (0, 1, 4, 5, 9):
             await world.post("/v1/batches", batch("pi", seq), token)
