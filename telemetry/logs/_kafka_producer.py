@@ -31,6 +31,8 @@ class Appender:
         self._config = config
         self._producer: AIOKafkaProducer | None = None
         self._waiting_bytes = 0
+        self._deadlines: set[asyncio.Timeout] = set()  # of the appends under way
+        self._idle = asyncio.Condition()
         self._renewing = asyncio.Lock()
         self._renewed_at_s = 0.0
         self._disposals: set[asyncio.Task[None]] = set()
@@ -40,9 +42,14 @@ class Appender:
         self._producer = await self._new()
 
     async def close(self) -> None:
-        """Deliver what is queued, for a while."""
+        """Deliver what is queued, for a while; what is still under way then is refused."""
         producer, self._producer = self._producer, None
         if producer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DISPOSE_WAIT_S), self._idle:
+                    await self._idle.wait_for(lambda: not self._deadlines)
+            for deadline in self._deadlines:
+                deadline.reschedule(asyncio.get_running_loop().time())
             await _dispose(producer)
         if self._disposals:
             await asyncio.wait(self._disposals)
@@ -59,7 +66,8 @@ class Appender:
             )
         self._waiting_bytes += size_bytes
         try:
-            async with asyncio.timeout(self._config.append_timeout_s):
+            async with asyncio.timeout(self._config.append_timeout_s) as deadline:
+                self._deadlines.add(deadline)
                 return await _deliver(producer, topic, records)
         except TRANSLATED as e:
             if isinstance(e, KafkaError) and not isinstance(e, KafkaTimeoutError):
@@ -67,6 +75,10 @@ class Appender:
             raise translate(e, f"appending to {topic}") from e
         finally:
             self._waiting_bytes -= size_bytes
+            self._deadlines.discard(deadline)
+            if self._producer is None:  # `close` waits for us
+                async with self._idle:
+                    self._idle.notify_all()
 
     async def _new(self) -> AIOKafkaProducer:
         config = self._config
