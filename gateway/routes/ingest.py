@@ -115,7 +115,7 @@ def refuse_shown(error: SensorlineError) -> Answer:
         return refuse_problem(error)
     where = f" ({error.path})" if error.path else ""
     text = (error.message + where).encode("utf-8", "replace")
-    return Answer(SHOWN_TO_USER, text, b"text/plain; charset=utf-8")
+    return Answer(SHOWN_TO_USER, text, b"text/plain; charset=utf-8", {"Sensorline-Error": error.code})
 
 
 async def _read(receive: Receive, size_bytes_max: int, held: Held) -> bytes:
