@@ -10,9 +10,7 @@ newest entries are served from memory (`_recent`).  After an error of the disk n
 import asyncio
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +23,7 @@ from telemetry.logs._lock import DirectoryLock
 from telemetry.logs._recent import Recent
 from telemetry.logs._records import check
 from telemetry.logs._sqlite_file import LogFile, LogView
+from telemetry.logs._sqlite_views import Views
 from telemetry.logs._sqlite_writer import Job, Writer
 from telemetry.ports import TOPICS, Entry, Position, Reader, Record, Topic
 
@@ -66,7 +65,7 @@ class SqliteLog:
         self._ends: dict[str, int] = {}
         self._lock: DirectoryLock | None = None
         self._writer: Writer | None = None
-        self._views = _Views(data_dir / FILE, config.vfs)
+        self._views = Views(data_dir / FILE, config.vfs)
         self._when_broken: list[Callable[[str], None]] = []
 
     @property
@@ -213,7 +212,7 @@ class SqliteLog:
         except BaseException:
             self._lock.release()
             raise
-        self._views = _Views(self._data_dir / FILE, config.vfs)
+        self._views = Views(self._data_dir / FILE, config.vfs)
         return file
 
     def _appended(self, topic: Topic, records: Sequence[Record], first: int, now_ns: int) -> None:
@@ -260,34 +259,6 @@ class SqliteLog:
             raise LogUnavailable("the log is closed")
         if topic.name not in self._topics:
             raise Misconfigured(f"the log has no topic {topic.name!r}")
-
-
-class _Views:
-    """Reading threads, each with a connection of its own."""
-
-    def __init__(self, path: Path, vfs: str | None) -> None:
-        self._path, self._vfs = path, vfs
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="log-reader")
-        self._mine = threading.local()
-        self._all: list[LogView] = []
-
-    async def run(self, look: Callable[[LogView], T]) -> T:
-        """Call this with a view, in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._look, look)
-
-    def close(self) -> None:
-        """End the threads and let go of the file; blocks."""
-        self._pool.shutdown(cancel_futures=True)
-        for view in self._all:
-            view.close()
-        self._all.clear()
-
-    def _look(self, look: Callable[[LogView], T]) -> T:
-        view = getattr(self._mine, "view", None)
-        if view is None:
-            view = self._mine.view = LogView(self._path, vfs=self._vfs)
-            self._all.append(view)
-        return look(view)
 
 
 def open(config: Config, data_dir: Path) -> SqliteLog:  # noqa: A001 - the port's word
