@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,20 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Running:
-    """A process that said that it is ready."""
+    """A process that was started; `ready` waits until it says that it is."""
 
     process: subprocess.Popen[str]
-    ready: dict[str, Any]
+    log: Path
+
+    @cached_property
+    def ready(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        said: dict[str, Any] = json.loads(line)
+        return said
 
     @property
     def url(self) -> str:
@@ -73,7 +82,10 @@ class Running:
 
 @contextmanager
 def running(folder: Path, *arguments: str | Path) -> Iterator[Running]:
-    """A long-running command, started with --json; ended by SIGTERM, upon which it must end well."""
+    """A long-running command, started with --json; ended by SIGTERM, upon which it must end well.
+
+    Does not wait until it is ready, so that several can start at once.
+    """
     with (folder / "stderr.log").open("a") as log:
         process = subprocess.Popen(
             [PROGRAM, *map(str, arguments), "--json"],
@@ -84,12 +96,10 @@ def running(folder: Path, *arguments: str | Path) -> Iterator[Running]:
             text=True,
             stdin=subprocess.DEVNULL,
         )
+    started = Running(process, folder / "stderr.log")
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, (folder / "stderr.log").read_text()
-        yield Running(process, json.loads(line))
-        if process.poll() is None:
+        yield started
+        if process.poll() is None and started.ready:  # before that it has no handler for the signal
             process.send_signal(signal.SIGTERM)
             assert process.wait(WAIT_S) == 0, (folder / "stderr.log").read_text()
     finally:
