@@ -43,8 +43,9 @@ def batch_of(device: str, seq: int, x: float) -> Batch:
 
 
 def test_the_first_start_tells_the_key_and_keeps_it_for_its_owner(folder: Path, station: Running) -> None:
+    told = station.ready["operator_key"]
     file = folder / "data" / "operator.key"
-    assert file.read_text().strip() == station.ready["operator_key"]
+    assert file.read_text().strip() == told
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert station.ready["pid"] == station.process.pid
 
