@@ -46,10 +46,11 @@ PHONES = 20
 def items_of(count: int, run: str, rng: np.random.Generator) -> list[Item]:
     """`count` batches of a second each, from 20 phones in turn, ending now."""
     start_ns = time.time_ns() - count // PHONES * SECOND_NS
-    return [_item(k % PHONES, k // PHONES, run, start_ns, k, rng) for k in range(count)]
+    return [_item(k, run, start_ns, rng) for k in range(count)]
 
 
-def _item(phone: int, seq: int, run: str, start_ns: int, offset: int, rng: np.random.Generator) -> Item:
+def _item(offset: int, run: str, start_ns: int, rng: np.random.Generator) -> Item:
+    seq, phone = divmod(offset, PHONES)
     t = start_ns + seq * SECOND_NS + phone * 1_234_567 + np.arange(100) * 10_000_000
     series = tuple(
         Series.of(sensor, t, {f: np.full(100, 3.0) if f == "accuracy" else rng.normal(size=100) / 4 for f in fields})
@@ -116,8 +117,8 @@ async def round_of(
         "readings_per_s": round(readings / wall_s),
         "bytes_per_reading": round(await size_bytes(url, prefix) / readings, 1),
     }
-    for index in orjson.loads((await store._elastic.request("GET", f"/{prefix}*/_alias")).body):  # noqa: SLF001
-        await http.ask(store._elastic, "DELETE", f"/{index}")  # noqa: SLF001
+    for index in orjson.loads((await store._elastic.request("GET", f"/{prefix}*/_alias")).body):
+        await http.ask(store._elastic, "DELETE", f"/{index}")
     await store.close()
     return found
 

@@ -8,8 +8,9 @@ microsecond and the same 64 bits.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -109,15 +110,14 @@ def _render(prefix: bytes, about: bytes, series: Series, rows: Indices, first: i
     columns = series.values if len(rows) == len(series) else _taken(series.values, rows)
     t = series.t if len(rows) == len(series) else series.t[rows]
     extra = None if series.extra is None else [series.extra[k] for k in rows]
-    head: list[Part] = [prefix, _suffixes(rows + first), _ACTION_END, _TIME, iso_text(t), about, smile.integers(rows)]
-    if extra is None and all(_is_full(c) for c in columns.values()):
-        return _laid_out([*head, *_fixed(series.sensor, columns), _DOC_END], len(rows)).tobytes()
-    return _with_gaps(head, series.sensor, columns, extra, len(rows))
+    ids = _suffixes(first + len(series))[first:][rows]
+    head: list[Part] = [prefix, ids, _ACTION_END + _TIME, iso_text(t), about, _places(len(series))[rows]]
+    if extra is None and (fixed := _fixed(columns)) is not None:
+        return _laid_out([*head, *fixed, _DOC_END], len(rows)).tobytes()
+    return _with_gaps(head, columns, extra, len(rows))
 
 
-def _with_gaps(
-    head: list[Part], sensor: str, columns: dict[str, Column], extra: Sequence[str | None] | None, n: int
-) -> bytes:
+def _with_gaps(head: list[Part], columns: Mapping[str, Column], extra: Sequence[str | None] | None, n: int) -> bytes:
     """As `_render`, where some values are absent or of no fixed width: fields by fields, row by row."""
     fields: list[list[bytes]] = [_rows_of(_laid_out(head, n))]
     for name, column in columns.items():
@@ -129,36 +129,30 @@ def _with_gaps(
     return b"".join(b"".join(row) + _DOC_END for row in zip(*fields, strict=True))
 
 
-def _fixed(sensor: str, columns: dict[str, Column]) -> list[Part]:
-    parts: list[Part] = []
+def _fixed(columns: Mapping[str, Column]) -> list[Part] | None:
+    """The fields as columns of bytes; None when a value is absent, or is a text."""
+    encoded: dict[str, smile.Bytes2D] = {}
+    for dtype in (np.float32, np.float64):
+        alike = {name: c for name, c in columns.items() if isinstance(c, np.ndarray) and c.dtype == dtype}
+        if alike:
+            stacked = np.stack(list(alike.values()))
+            if np.isnan(stacked).any():
+                return None
+            encoded |= zip(alike, smile.floats(stacked), strict=True)
     for name, column in columns.items():
-        parts += [smile.key(name), _encoded(column)]
+        if not isinstance(column, np.ndarray):
+            if not all(isinstance(value, bool) for value in column):
+                return None
+            encoded[name] = np.array([_scalar(bool(value))[0] for value in column], np.uint8)[:, None]
+    parts: list[Part] = [part for name in columns for part in (smile.key(name), encoded[name])]
     if "latitude" in columns and "longitude" in columns:
-        parts += _point(columns["latitude"], columns["longitude"])
+        parts += _point(encoded["latitude"], encoded["longitude"])
     return parts
 
 
-def _point(latitude: Any, longitude: Any) -> list[Part]:
+def _point(latitude: smile.Bytes2D, longitude: smile.Bytes2D) -> list[Part]:
     """A geo_point as [longitude, latitude], for maps; the exact values are in their own fields."""
-    return [
-        smile.key("location") + smile.ARRAY,
-        smile.floats(longitude),
-        smile.floats(latitude),
-        smile.ARRAY_END,
-    ]
-
-
-def _encoded(column: Column) -> smile.Bytes2D:
-    if isinstance(column, np.ndarray):
-        return smile.floats(column)
-    flags = np.array([smile.TRUE[0] if value else smile.FALSE[0] for value in column], np.uint8)
-    return flags[:, None]
-
-
-def _is_full(column: Column) -> bool:
-    if isinstance(column, np.ndarray):
-        return not np.isnan(column).any()
-    return all(isinstance(value, bool) for value in column)
+    return [smile.key("location") + smile.ARRAY, longitude, latitude, smile.ARRAY_END]
 
 
 def _optional(name: str, column: Column) -> list[bytes]:
@@ -173,7 +167,7 @@ def _optional(name: str, column: Column) -> list[bytes]:
 
 
 def _optional_point(latitude: Any, longitude: Any) -> list[bytes]:
-    whole = _rows_of(_laid_out(_point(latitude, longitude), len(latitude)))
+    whole = _rows_of(_laid_out(_point(smile.floats(latitude), smile.floats(longitude)), len(latitude)))
     absent = np.isnan(latitude) | np.isnan(longitude)
     return [b"" if gone else point for gone, point in zip(absent, whole, strict=True)]
 
@@ -184,17 +178,36 @@ def _scalar(value: str | bool) -> bytes:
     return smile.text(value)
 
 
-def _taken(columns: Any, rows: Indices) -> dict[str, Column]:
+def _taken(columns: Mapping[str, Column], rows: Indices) -> dict[str, Column]:
     return {
         name: column[rows] if isinstance(column, np.ndarray) else tuple(column[k] for k in rows)
         for name, column in columns.items()
     }
 
 
-def _suffixes(ordinals: Indices) -> smile.Bytes2D:
-    """(n, 4): the last characters of the ids; as long as a batch has fewer than 2^24 readings they differ."""
-    suffixes: smile.Bytes2D = _ALPHABET[(ordinals[:, None] >> _SEXTETS) & 63]
-    return suffixes
+def _suffixes(n: int) -> smile.Bytes2D:
+    """(at least n, 4): the last characters of the ids; they differ while a batch has fewer than 2^24 readings."""
+    return _suffix_table(_table_size(n))
+
+
+def _places(n: int) -> smile.Bytes2D:
+    """(at least n, 4): the integers from 0."""
+    return _place_table(_table_size(n))
+
+
+def _table_size(n: int) -> int:
+    return max(1024, 1 << (n - 1).bit_length()) if n else 1024
+
+
+@cache
+def _suffix_table(size: int) -> smile.Bytes2D:
+    table: smile.Bytes2D = _ALPHABET[(np.arange(size)[:, None] >> _SEXTETS) & 63]
+    return table
+
+
+@cache
+def _place_table(size: int) -> smile.Bytes2D:
+    return smile.integers(np.arange(size))
 
 
 def _laid_out(parts: Sequence[Part], n: int) -> smile.Bytes2D:

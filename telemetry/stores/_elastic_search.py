@@ -1,6 +1,6 @@
 """Questions to Elasticsearch: pages of documents, Arrow tables, envelopes, counts."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ def filtered(first_ns: int = 0, last_ns: int = TIME_NS_MAX, **terms: str | None)
 
 async def pages(
     elastic: Elastic, index: str, query: Query, *, sort: Sequence[str], size: int, source: bool = True
-) -> AsyncIterator[list[Hit]]:
+) -> AsyncGenerator[list[Hit], None]:
     """All hits in order, as of now: a point in time hides what is written or deleted meanwhile.
 
     `sort` must be total, or empty for the quickest order.  An index that is not there has no hits.

@@ -40,9 +40,10 @@ def document_of(session: Session) -> dict[str, Any]:
 
 def session_of(document: Mapping[str, Any]) -> Session:
     """A session read back."""
-    values = {f.name: document[f.name] for f in fields(Session) if f.name in document}
+    values: dict[str, Any] = {f.name: document[f.name] for f in fields(Session) if f.name in document}
     values["seqs"] = tuple((first, last) for first, last in orjson.loads(document["seqs"]))
-    return Session(**values, **{name: from_iso(document[stored]) for name, stored in TIMES.items()})
+    values |= {name: from_iso(document[stored]) for name, stored in TIMES.items()}
+    return Session(**values)
 
 
 async def put(elastic: Elastic, names: Names, sessions: Sequence[Session], *, retry: Retry, clock: Clock) -> None:

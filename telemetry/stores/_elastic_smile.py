@@ -66,17 +66,17 @@ def integers(values: npt.NDArray[np.int64]) -> Bytes2D:
     return out
 
 
-def floats(column: npt.NDArray[Any]) -> Bytes2D:
-    """(n, 6) of a float32 column, (n, 11) of a float64 one: every bit is kept."""
-    if column.dtype == np.float32:
-        bits = column.view(np.uint32)[:, None] >> _FLOAT32_SHIFTS & np.uint32(0x7F)
+def floats(values: npt.NDArray[Any]) -> Bytes2D:
+    """(..., 6) of float32 values (...), (..., 11) of float64 ones: every bit is kept."""
+    if values.dtype == np.float32:
+        bits = values.view(np.uint32)[..., None] >> _FLOAT32_SHIFTS & np.uint32(0x7F)
         head = 0x28
     else:
-        bits = column.view(np.uint64)[:, None] >> _FLOAT64_SHIFTS & np.uint64(0x7F)
+        bits = values.view(np.uint64)[..., None] >> _FLOAT64_SHIFTS & np.uint64(0x7F)
         head = 0x29
-    out = np.empty((len(column), bits.shape[1] + 1), np.uint8)
-    out[:, 0] = head
-    out[:, 1:] = bits
+    out = np.empty((*bits.shape[:-1], bits.shape[-1] + 1), np.uint8)
+    out[..., 0] = head
+    out[..., 1:] = bits
     return out
 
 

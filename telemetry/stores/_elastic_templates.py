@@ -86,24 +86,21 @@ def settings_of(config: Config, name: str) -> Document:
 
 async def install(elastic: Elastic, config: Config, names: Names) -> None:
     """Put the templates, and make the indices that are read before the first write."""
-    patterns = {"readings": names.readings, "claims": names.claims, "sessions": names.sessions}
-    for name, pattern in patterns.items():
-        base = f"{config.prefix}sensorline-{name}"
-        mapping, settings = load(f"{name}_mapping"), settings_of(config, name)
-        await ask(elastic, "PUT", f"/_component_template/{base}-mapping", {"template": {"mappings": mapping}})
-        await ask(elastic, "PUT", f"/_component_template/{base}-settings", {"template": {"settings": settings}})
-        await ask(
-            elastic,
-            "PUT",
-            f"/_index_template/{base}",
-            {
-                "index_patterns": [pattern],
-                "priority": _PRIORITY,
-                "composed_of": [f"{base}-mapping", f"{base}-settings"],
-            },
-        )
+    mapping, settings = f"{config.prefix}sensorline-readings-mapping", f"{config.prefix}sensorline-readings-settings"
+    await _put(elastic, f"_component_template/{mapping}", {"template": {"mappings": load("readings_mapping")}})
+    await _put(elastic, f"_component_template/{settings}", {"template": {"settings": settings_of(config, "readings")}})
+    composed = {"index_patterns": [names.readings], "priority": _PRIORITY, "composed_of": [mapping, settings]}
+    await _put(elastic, f"_index_template/{config.prefix}sensorline-readings", composed)
+    for name, index in (("claims", names.claims), ("sessions", names.sessions)):
+        template = {"mappings": load(f"{name}_mapping"), "settings": settings_of(config, name)}
+        whole = {"index_patterns": [index], "priority": _PRIORITY, "template": template}
+        await _put(elastic, f"_index_template/{config.prefix}sensorline-{name}", whole)
     for name, index in (("claims", names.claims), ("sessions", names.sessions)):
         await _make(elastic, index, load(f"{name}_mapping"))
+
+
+async def _put(elastic: Elastic, path: str, body: Document) -> None:
+    await ask(elastic, "PUT", f"/{path}", body)
 
 
 async def _make(elastic: Elastic, index: str, mapping: Document) -> None:

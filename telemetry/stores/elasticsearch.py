@@ -82,10 +82,10 @@ class Connection:
         headers = {"accept": JSON} | ({} if body is None else {"content-type": content_type})
         try:
             answer = await self._client.perform_request(method, path, headers=headers, body=body)
+        except UnsupportedProductError as e:  # an ApiError too
+            raise StoreUnavailable(f"{', '.join(self._config.urls)} is not an Elasticsearch: {e}") from e
         except ApiError as e:
             return Answer(e.meta.status, e.body or b"")
-        except UnsupportedProductError as e:
-            raise StoreUnavailable(f"{self._config.urls[0]} is not an Elasticsearch: {e}") from e
         except TransportError as e:
             raise StoreUnavailable(f"Elasticsearch at {', '.join(self._config.urls)} did not answer: {e}") from e
         return Answer(answer.meta.status, answer.body)

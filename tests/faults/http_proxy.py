@@ -84,8 +84,9 @@ class Proxy:
         self.seen.append((request.method, request.path_qs))
         if isinstance(action, Refuse):
             return web.Response(status=action.status, body=action.body, content_type="application/json")
-        removed = action.items if isinstance(action, RefuseItems) else ()
-        answer = await self._forward(request, _without(body, removed) if removed else body)
+        if isinstance(action, RefuseItems) and not (body := _without(body, action.items)):
+            return web.Response(body=_with_refusals(b'{"items":[]}', action), content_type="application/json")
+        answer = await self._forward(request, body)
         if isinstance(action, LoseReply):
             assert request.transport is not None
             request.transport.abort()

@@ -65,10 +65,8 @@ async def prefix(ask: Ask) -> AsyncIterator[str]:
     indices = await ask("GET", f"/{name}*/_alias?expand_wildcards=all")
     if indices:
         await ask("DELETE", f"/{','.join(indices)}")
-    for kind in ("readings", "claims", "sessions"):
-        await ask("DELETE", f"/_index_template/{name}sensorline-{kind}")
-        for part in ("mapping", "settings"):
-            await ask("DELETE", f"/_component_template/{name}sensorline-{kind}-{part}")
+    for kind in ("_index_template", "_component_template"):
+        await ask("DELETE", f"/{kind}/{name}*")
 
 
 async def settle(store: Store) -> None:
@@ -222,7 +220,7 @@ async def test_what_never_passes_is_unavailable_and_the_next_write_completes_it(
 async def test_a_write_that_broke_off_between_claim_and_rows_keeps_the_first_receive_time(
     bench: Bench, proxy: Proxy, behind: Store
 ) -> None:
-    proxy.refuse_next("readings-2025", *[RefuseItems([1, 2], 429)] * 5)
+    proxy.refuse_next("readings-2025", RefuseItems([1, 2], 429), *[RefuseItems([0, 1], 429)] * 4)
     with pytest.raises(StoreUnavailable, match="rejected by the proxy"):
         await behind.write([item(batch())])
     other = await behind.write([item(batch("d1", "s1", 0, xyz(2)))])
