@@ -19,17 +19,21 @@ from telemetry.outcome import Reason
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A named topic; compacted ones keep the last record of each key, and a record without value deletes it."""
+    """A named topic; compacted ones keep the last record of each key, and a record without value deletes it.
+
+    An archive is kept for people to look at: no consumer has to have read what its retention drops.
+    """
 
     name: str
     compacted: bool = False
     single_partition: bool = False
+    archive: bool = False
 
 
 BATCHES = Topic("batches")
 ANOMALIES = Topic("anomalies")
-DEADLETTERS = Topic("deadletters")
-AUDIT = Topic("audit", single_partition=True)
+DEADLETTERS = Topic("deadletters", archive=True)
+AUDIT = Topic("audit", single_partition=True, archive=True)
 DEVICES = Topic("devices", compacted=True, single_partition=True)
 CHECKPOINTS = Topic("checkpoints", compacted=True)
 LABELS = Topic("labels", compacted=True)
@@ -194,7 +198,7 @@ class Log(Protocol):
         ...
 
     async def prune(self, topic: Topic, *, before_ns: int) -> int:
-        """Drop records appended before this time that every group has committed; returns how many.
+        """Drop records appended before this time that every group has committed (an archive's: all); returns how many.
 
         A log whose broker has its own retention does nothing and returns 0.
         """

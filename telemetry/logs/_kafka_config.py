@@ -28,6 +28,7 @@ class Config(BaseModel):
     replication: int = Field(default=1, ge=1)
     min_insync_replicas: int = Field(default=1, ge=1)
     retention_hours: int = Field(default=7 * 24, ge=1)
+    archive_retention_hours: int = Field(default=30 * 24, ge=1)  # dead letters, audit
 
     compression: Literal["zstd", "lz4", "gzip", "none"] = "zstd"
     batch_bytes: int = Field(default=MIB, ge=1)

@@ -52,7 +52,8 @@ def _new(topic: Topic, config: Config) -> NewTopic:
     if topic.compacted:
         settings |= {"cleanup.policy": "compact", "delete.retention.ms": TOMBSTONE_KEPT_MS}
     else:
-        settings |= {"cleanup.policy": "delete", "retention.ms": config.retention_hours * 3600 * 1000}
+        hours = config.archive_retention_hours if topic.archive else config.retention_hours
+        settings |= {"cleanup.policy": "delete", "retention.ms": hours * 3600 * 1000}
     return NewTopic(
         config.topic(topic.name),
         1 if topic.single_partition else config.partitions,

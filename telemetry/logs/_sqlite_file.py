@@ -121,6 +121,8 @@ class LogFile:
         table = _table(topic.name)
         if topic.compacted:
             which, bound = "value IS NULL", 2**63 - 1
+        elif topic.archive:
+            which, bound = "1", 2**63 - 1
         else:
             which = "1"
             bound = self._number("SELECT coalesce(min(next), 0) FROM committed WHERE topic = ?", (topic.name,))

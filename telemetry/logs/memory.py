@@ -109,7 +109,7 @@ class MemoryLog:
         Of a compacted topic only tombstones go, a day after they came.
         """
         kept = self._kept(topic)
-        consumed = min(kept.committed.values(), default=0)
+        consumed = kept.end if topic.archive else min(kept.committed.values(), default=0)
         before_ns = min(before_ns, self.clock.now_ns() - TOMBSTONE_KEPT_NS) if topic.compacted else before_ns
         gone = [
             entry

@@ -10,10 +10,10 @@ import pytest
 
 from telemetry.errors import Invalid, LogUnavailable, Misconfigured, TooLarge
 from telemetry.logs._records import VALUE_BYTES_MAX
-from telemetry.ports import BATCHES, CHECKPOINTS, DEVICES, Entry, Log, Reader, Record, Topic
+from telemetry.ports import AUDIT, BATCHES, CHECKPOINTS, DEVICES, Entry, Log, Reader, Record, Topic
 from telemetry.table import Table
 
-TOPICS = (BATCHES, CHECKPOINTS, DEVICES)
+TOPICS = (AUDIT, BATCHES, CHECKPOINTS, DEVICES)
 PATIENCE_S = 30.0
 MIB = 2**20
 
@@ -522,6 +522,12 @@ async def test_pruning_keeps_what_somebody_has_yet_to_read(bench: Bench) -> None
     assert dropped == 4
     assert begins == {0: 4}
     assert values(await read(await log.follow(BATCHES), 6)) == [str(i).encode() for i in range(4, 10)]
+
+
+async def test_pruning_an_archive_waits_for_no_reader(bench: Bench) -> None:
+    log = await bench.open()
+    await log.append(AUDIT, [record("a", b"1"), record("a", b"2")])
+    assert await log.prune(AUDIT, before_ns=LATER_NS) == (2 if bench.prunes else 0)
 
 
 async def test_pruning_keeps_what_is_young(bench: Bench) -> None:
