@@ -6,6 +6,7 @@ order: no new request, what was accepted is answered, consumers flush and commit
 """
 
 import asyncio
+import gc
 import logging
 import math
 import os
@@ -34,6 +35,7 @@ from telemetry.table import Table
 logger = logging.getLogger(__name__)
 
 CONSUMERS = ("index", "ledger")
+GC_THRESHOLD = 50_000  # new containers, not bytes
 WATCH_EVERY_S = 1.0
 SYNC_WAIT_S = 10.0
 STOP_WAIT_S = 10.0
@@ -121,6 +123,7 @@ async def run_consumer(name: str, settings: Settings, *, on_ready: OnReady, stop
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Engine]:
     """The configured engine, started; let go in reverse order."""
+    _collect_less_often()
     clock = SystemClock()
     data_dir = settings.data_dir
     await asyncio.to_thread(data_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
@@ -137,6 +140,12 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
         table = await Table.open(log, DEVICES, clock=clock)
         stack.push_async_callback(table.close)
         yield Engine(settings, clock, log, store, Registry(table))
+
+
+def _collect_less_often() -> None:
+    """What a message makes is freed by counting; the collector would only walk all that was imported, again and again."""
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 100)
 
 
 @asynccontextmanager

@@ -82,11 +82,16 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is appended; `value` None deletes the key from a compacted topic.  Header values are short text."""
+    """What is appended; `value` None deletes the key from a compacted topic.  Header values are short text.
+
+    `batch` is the value decoded, where the appender has it: a log whose readers live in the same process may hand it
+    to them, so that they need not decode again.  It never travels.
+    """
 
     key: str
     value: bytes | None
     headers: Mapping[str, str] = field(default_factory=dict)
+    batch: Batch | None = field(default=None, compare=False, repr=False)
 
 
 class Position(NamedTuple):
@@ -107,6 +112,7 @@ class Entry:
     value: bytes | None
     headers: Mapping[str, str]
     appended_ns: int  # the log's wall time, UTC nanoseconds (Kafka: milliseconds' precision)
+    batch: Batch | None = field(default=None, compare=False, repr=False)  # as in `Record`
 
 
 class Reader(Protocol):

@@ -61,13 +61,13 @@ def batch_record(batch: Batch, *, received_ns: int, dialect: str, rejected: int 
     value = wire.encode(batch)
     dropped = batch.dropped.readings if batch.dropped else 0
     headers = BatchHeaders(batch.id, wire.content_hash(value), batch.readings, received_ns, dialect, rejected, dropped)
-    return Record(batch.device, value, headers.to_map())
+    return Record(batch.device, value, headers.to_map(), batch)
 
 
 def item_of(entry: Entry) -> Item:
     """The item to store; raises `Malformed` when headers or value are not a batch's."""
     headers = BatchHeaders.of(entry)
-    batch = wire.decode_own(entry.value or b"")
+    batch = entry.batch or wire.decode_own(entry.value or b"")
     if batch.id != headers.id:
         raise Malformed(f"record {entry.topic}/{entry.partition}@{entry.offset}: value and headers name other batches")
     return Item(batch, headers.content_hash, headers.received_ns, entry.partition, entry.offset)

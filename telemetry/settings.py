@@ -66,7 +66,7 @@ class Consumers(Section):
 
     flush_readings_max: int = Field(100_000, gt=0, description="flush when this many readings are held")
     flush_bytes_max: int = Field(32 * 2**20, gt=0, description="or this many bytes of records")
-    flush_wait_s: float = Field(0.5, gt=0, description="or this long after the first of them came")
+    flush_wait_s: float = Field(1.0, gt=0, description="or this long after the first of them came")
     backoff_s: float = Field(0.5, gt=0, description="first wait after a failed flush; doubles")
     backoff_max_s: float = Field(30.0, gt=0)
     lag_alarm_records: int = Field(10_000, gt=0)

@@ -40,7 +40,7 @@ class _Kept:
         """Append one record."""
         offset, self.end = self.end, self.end + 1
         self.entries[offset] = Entry(
-            topic.name, PARTITION, offset, record.key, record.value, dict(record.headers), now_ns
+            topic.name, PARTITION, offset, record.key, record.value, dict(record.headers), now_ns, record.batch
         )
         if topic.compacted:
             self.entries.pop(self.latest.get(record.key, -1), None)

@@ -220,7 +220,16 @@ class SqliteLog:
         if not topic.compacted:  # a compacted topic's older values must not come back from memory
             self._recent.add(
                 [
-                    Entry(topic.name, PARTITION, first + i, record.key, record.value, dict(record.headers), now_ns)
+                    Entry(
+                        topic.name,
+                        PARTITION,
+                        first + i,
+                        record.key,
+                        record.value,
+                        dict(record.headers),
+                        now_ns,
+                        record.batch,
+                    )
                     for i, record in enumerate(records)
                 ]
             )
