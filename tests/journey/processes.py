@@ -36,7 +36,13 @@ def environment(**more: str) -> dict[str, str]:
 def run(*arguments: str, timeout_s: float = 120, ok: bool = True, cwd: Path | None = None) -> list[dict[str, Any]]:
     """Run a command to its end; its JSON lines.  A non-zero exit fails the test when `ok`."""
     done = subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, timeout=timeout_s, env=environment(), cwd=cwd, check=False
+        [COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=environment(),
+        cwd=cwd,
+        check=False,
     )
     if ok:
         assert done.returncode == 0, f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"

@@ -53,7 +53,9 @@ refresh_interval = "1s"
     )
     ports = {name: free_port() for name in ("gateway", "index", "ledger")}
     common = ["--config", str(config)]
-    processes = {"gateway": Process(["gateway", *common, "--port", str(ports["gateway"])], "", tmp_path / "gateway.log")}
+    processes = {
+        "gateway": Process(["gateway", *common, "--port", str(ports["gateway"])], "", tmp_path / "gateway.log")
+    }
     for name in ("index", "ledger"):
         port = ["--set", f"consumers.health_port={ports[name]}"]
         processes[name] = Process(["consume", name, *common, *port], "", tmp_path / f"{name}.log")
