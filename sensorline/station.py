@@ -144,7 +144,6 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
 
 def _collect_less_often() -> None:
     """What a message makes is freed by counting; the collector would only walk what was imported, again and again."""
-    gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 100)
 
 
