@@ -17,6 +17,7 @@ OPEN, LOOPBACK, DEVICE = "open", "loopback", "device"
 NEEDS = {
     "POST /v1/batches": DEVICE,
     "POST /v1/sensor-logger": DEVICE,
+    "GET /": OPEN,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /v1/stats": LOOPBACK,

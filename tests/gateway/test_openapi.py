@@ -21,7 +21,7 @@ from tests.gateway.read_world import settle
 from tests.gateway.running import Running, running
 
 HTTP_METHODS = ("get", "post", "put", "patch", "delete")
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/", "/healthz", "/readyz"}
 KEY_OR_LOOPBACK = {"/v1/stats", "/metrics"}
 DEVICE = "pi-7f3a"  # the one that the examples name
 EXAMPLES_EACH = 12
@@ -156,7 +156,7 @@ def excluded(path: str) -> list[Any]:
 
 
 PATHS = [
-    ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"), ("get", "/v1/stats"), ("get", "/v1/devices"),
+    ("get", "/"), ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"), ("get", "/v1/stats"), ("get", "/v1/devices"),
     ("get", "/v1/readings"), ("get", "/v1/completeness"), ("get", "/v1/claims"), ("get", "/v1/export"),
     ("get", "/v1/deadletters"), ("post", "/v1/deadletters/replay"), ("get", "/v1/backup"), ("get", "/v1/audit"),
     ("post", "/v1/devices"), ("patch", "/v1/devices/{device}"), ("post", "/v1/devices/{device}/rotate"),
