@@ -16,7 +16,8 @@ PAGE = """<!doctype html>
 <li><a href="/openapi.json">The API</a>: every route, with examples
 <li><a href="/metrics">Metrics</a> for Prometheus, <a href="/healthz">health</a>, <a href="/readyz">readiness</a>
 </ul>
-<p>Add a device: <code>sensorline device add NAME</code>. Take its readings home: <code>sensorline export --device NAME</code>.</p>
+<p>Add a device: <code>sensorline device add NAME</code>.
+Take its readings home: <code>sensorline export --device NAME</code>.</p>
 """
 HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
 
