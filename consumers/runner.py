@@ -154,15 +154,18 @@ class Runner:
         """Until the flush is due, but never so long that `stop` has to wait."""
         if not self._held.entries:
             return POLL_WAIT_S_MAX
-        left_s = self._held.since_s + self._settings.flush_wait_s - self._clock.monotonic_s()
-        return min(max(0.0, left_s), POLL_WAIT_S_MAX)
+        return min(max(0.0, self._left_s()), POLL_WAIT_S_MAX)
+
+    def _left_s(self) -> float:
+        """Until what is held must be flushed."""
+        return self._held.since_s + self._settings.flush_wait_s - self._clock.monotonic_s()
 
     def _is_due(self) -> bool:
         held = self._held
         return bool(held.entries) and (
             held.readings >= self._settings.flush_readings_max
             or held.size_bytes >= self._settings.flush_bytes_max
-            or self._clock.monotonic_s() - held.since_s >= self._settings.flush_wait_s
+            or self._left_s() <= 0
         )
 
     async def _flush(self, reader: Reader) -> None:
@@ -184,16 +187,22 @@ class Runner:
         self.failing = ""
 
     async def _flush_once(self, reader: Reader) -> None:
-        held = self._held
+        # Taken out while it is worked on: records that a poll brings during a flush for a rebalance (which runs in a
+        # task of its own) are no part of it, and must be neither committed nor forgotten with it.
+        held, self._held = self._held, Held()
         if not held.entries:
             return
-        passing(f"{self.name}.before_flush")
-        with metrics.flush_seconds.labels(self.name).time():
-            await self._processor.process(held.entries)
-        passing(f"{self.name}.after_flush")
-        await reader.commit(held.positions())
-        passing(f"{self.name}.after_commit")
-        self._held = Held()
+        try:
+            passing(f"{self.name}.before_flush")
+            with metrics.flush_seconds.labels(self.name).time():
+                await self._processor.process(held.entries)
+            passing(f"{self.name}.after_flush")
+            await reader.commit(held.positions())
+            passing(f"{self.name}.after_commit")
+        except BaseException:
+            held.add(self._held.entries, held.since_s)
+            self._held = held
+            raise
         self.failing = ""
 
     async def _revoked(self, partitions: frozenset[int]) -> None:
