@@ -34,8 +34,8 @@ class Ledger:
         """Count these records; raises `Retryable` when the store must be tried again."""
         self._forget_when_moved(entries)
         batches = [(entry, headers) for entry in entries if (headers := _headers(entry)) is not None]
-        keys = {(h.id.device, h.id.session) for _, h in batches}
-        states = await self._states(keys)
+        keys = dict.fromkeys((h.id.device, h.id.session) for _, h in batches)
+        states = await self._states(list(keys))
         for entry, headers in batches:
             key = headers.id.device, headers.id.session
             states[key] = completeness.apply(states.get(key), headers, entry.partition, entry.offset)
@@ -43,9 +43,9 @@ class Ledger:
             await self._store.put_sessions(list(states.values()))
         self._remember(states)
 
-    async def _states(self, keys: set[Key]) -> dict[Key, Session]:
+    async def _states(self, keys: Sequence[Key]) -> dict[Key, Session]:
         known = {key: self._cache[key] for key in keys if key in self._cache}
-        asked = sorted(keys - known.keys())
+        asked = [key for key in keys if key not in known]
         return known | (await self._store.get_sessions(asked) if asked else {})
 
     def _remember(self, states: dict[Key, Session]) -> None:

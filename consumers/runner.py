@@ -81,7 +81,9 @@ class Runner:
         self._settings = settings
         self._clock = clock
         self._held = Held()
-        self._flushing = asyncio.Lock()
+        # Held for a poll and for a flush: a rebalance flushes in a task of its own, and records that a poll brought
+        # meanwhile would be committed unprocessed, or kept and processed before others that must be read again.
+        self._holding = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._reader: Reader | None = None
         self._next_lag_s = 0.0
@@ -133,16 +135,17 @@ class Runner:
 
     async def _turn(self, reader: Reader) -> None:
         try:
-            entries = await reader.poll(
-                records_max=POLL_RECORDS_MAX, bytes_max=self._room_bytes(), wait_s=self._poll_wait_s()
-            )
+            async with self._holding:
+                entries = await reader.poll(
+                    records_max=POLL_RECORDS_MAX, bytes_max=self._room_bytes(), wait_s=self._poll_wait_s()
+                )
+                if entries:
+                    self._held.add(entries, self._clock.monotonic_s())
+                    self.behind_s = max(0.0, (self._clock.now_ns() - entries[0].appended_ns) / 1e9)
         except LogUnavailable as e:
             logger.warning("%s: cannot poll: %s", self.name, e.message)
             await self._pause(self._settings.backoff_s)
             return
-        if entries:
-            self._held.add(entries, self._clock.monotonic_s())
-            self.behind_s = max(0.0, (self._clock.now_ns() - entries[0].appended_ns) / 1e9)
         if self._is_due():
             await self._flush(reader)
         await self._measure(reader)
@@ -173,7 +176,7 @@ class Runner:
         wait_s = self._settings.backoff_s
         while self._held.entries:
             try:
-                async with self._flushing:
+                async with self._holding:
                     await self._flush_once(reader)
             except Retryable as e:
                 self.failing = e.message
@@ -187,31 +190,24 @@ class Runner:
         self.failing = ""
 
     async def _flush_once(self, reader: Reader) -> None:
-        # Taken out while it is worked on: records that a poll brings during a flush for a rebalance (which runs in a
-        # task of its own) are no part of it, and must be neither committed nor forgotten with it.
-        held, self._held = self._held, Held()
+        held = self._held
         if not held.entries:
             return
-        try:
-            passing(f"{self.name}.before_flush")
-            with metrics.flush_seconds.labels(self.name).time():
-                await self._processor.process(held.entries)
-            passing(f"{self.name}.after_flush")
-            await reader.commit(held.positions())
-            passing(f"{self.name}.after_commit")
-        except BaseException:
-            held.add(self._held.entries, held.since_s)
-            self._held = held
-            raise
+        passing(f"{self.name}.before_flush")
+        with metrics.flush_seconds.labels(self.name).time():
+            await self._processor.process(held.entries)
+        passing(f"{self.name}.after_flush")
+        await reader.commit(held.positions())
+        passing(f"{self.name}.after_commit")
+        self._held = Held()
         self.failing = ""
 
     async def _revoked(self, partitions: frozenset[int]) -> None:
         """Partitions are about to go: finish their records if that is quick, else let the next owner do it."""
-        if self._reader is None or self._held.without(partitions).entries == self._held.entries:
-            return
         try:
-            async with asyncio.timeout(REVOKE_WAIT_S), self._flushing:
-                await self._flush_once(self._reader)
+            async with asyncio.timeout(REVOKE_WAIT_S), self._holding:
+                if self._reader is not None and self._held.without(partitions).entries != self._held.entries:
+                    await self._flush_once(self._reader)
         except (Retryable, TimeoutError) as e:
             logger.warning("%s: leaving %s to their next owner: %s", self.name, sorted(partitions), e)
             self._held = self._held.without(partitions)

@@ -184,7 +184,7 @@ def _file_layer(file: Path | None) -> list[tuple[str, dict[str, Any]]]:
 
 
 # Variables of other parts that share the prefix: they are not settings.
-NOT_SETTINGS = frozenset({"CONFIG", "FAILPOINTS", "CACHE", "APT", "REAL", "KEY", "URL"})
+NOT_SETTINGS = frozenset({"CONFIG", "FAILPOINTS", "CACHE", "APT", "REAL", "KEY", "URL", "SEED", "SEEDS"})
 
 
 def _environment() -> dict[str, Any]:

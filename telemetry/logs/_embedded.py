@@ -25,7 +25,7 @@ class News:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}  # in the order they came, so that a simulation can repeat it
 
     def tell(self) -> None:
         """Wake all who wait now."""
@@ -37,12 +37,12 @@ class News:
         """Return at the next `tell`, or after `wait_s`."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = asyncio.ensure_future(self._clock.sleep(wait_s))
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         try:
             await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
 
 
 class Source(Protocol):
