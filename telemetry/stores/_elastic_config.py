@@ -23,7 +23,7 @@ class Config(BaseModel):
     prefix: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$")] = ""
     shards: Annotated[int, Field(ge=1, le=1024)] = 1
     replicas: Annotated[int, Field(ge=0, le=16)] = 0
-    refresh_interval: Annotated[str, Field(pattern=r"^(-1|[0-9]+(ms|s|m))$")] = "2s"
+    refresh_interval: Annotated[str, Field(pattern=r"^(-1|[0-9]+(ms|s|m))$")] = "5s"
     translog_durability: Literal["request", "async"] = "request"
     translog_sync_interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m)$")] = "5s"
     synthetic_source: bool = False  # half the cost; needs a paid licence
@@ -35,7 +35,7 @@ class Config(BaseModel):
     timeout_s: Annotated[float, Field(gt=0, strict=False)] = 30.0
     attempts_max: Annotated[int, Field(ge=1, le=20)] = 5
     backoff_s: Annotated[float, Field(ge=0, strict=False)] = 0.1
-    bulk_bytes_max: Annotated[int, Field(ge=64 * 1024, le=90 * 2**20)] = 8 * 2**20
+    bulk_bytes_max: Annotated[int, Field(ge=64 * 1024, le=90 * 2**20)] = 5 * 2**20
     http_compress: bool = False
     page_rows: Annotated[int, Field(ge=10, le=10_000)] = 10_000
 

@@ -1,6 +1,7 @@
 """Names and times as Elasticsearch has them: indices by day, nanoseconds as text."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from telemetry.stores._days import DAY_NS
 
 _THREE_DIGITS = np.frombuffer(b"".join(b"%03d" % k for k in range(1000)), np.uint8).reshape(-1, 3)
 _SECOND_NS = 10**9
+_EPOCH = datetime(1970, 1, 1)
 ISO_CHARS = 30
 
 
@@ -73,7 +75,8 @@ def iso_text(t: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
 
 def iso(t_ns: int) -> str:
     """One time as text."""
-    return iso_text(np.array([t_ns], np.int64)).tobytes().decode()
+    seconds, nanos = divmod(t_ns, _SECOND_NS)
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{nanos:09d}Z"
 
 
 def from_iso(text: str) -> int:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,12 +106,12 @@ def _clamped(day: int, window: Window) -> int | None:
 
 
 def _render(prefix: bytes, about: bytes, series: Series, rows: Indices, first: int) -> bytes:
-    """The operations of some rows of a series; rows with the same fields present are laid out together."""
+    """The operations of some rows of a series; when all of its values are there, all at once."""
     columns = series.values if len(rows) == len(series) else _taken(series.values, rows)
     t = series.t if len(rows) == len(series) else series.t[rows]
     extra = None if series.extra is None else [series.extra[k] for k in rows]
     ids = _suffixes(first + len(series))[first:][rows]
-    head: list[Part] = [prefix, ids, _ACTION_END + _TIME, iso_text(t), about, _places(len(series))[rows]]
+    head: list[Part] = [prefix, ids, _ACTION_END + _TIME, _times(t.tobytes()), about, _places(len(series))[rows]]
     if extra is None and (fixed := _fixed(columns)) is not None:
         return _laid_out([*head, *fixed, _DOC_END], len(rows)).tobytes()
     return _with_gaps(head, columns, extra, len(rows))
@@ -183,6 +183,12 @@ def _taken(columns: Mapping[str, Column], rows: Indices) -> dict[str, Column]:
         name: column[rows] if isinstance(column, np.ndarray) else tuple(column[k] for k in rows)
         for name, column in columns.items()
     }
+
+
+@lru_cache(maxsize=4)
+def _times(t: bytes) -> smile.Bytes2D:
+    """Sensors that were read together share their times: these are often the last ones again."""
+    return iso_text(np.frombuffer(t, np.int64))
 
 
 def _suffixes(n: int) -> smile.Bytes2D:

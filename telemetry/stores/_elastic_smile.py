@@ -5,6 +5,7 @@ No document holds 0xFF, which ends one in a bulk body: numbers use seven bits a 
 Property names and values are never back references, so that a document stands by itself in `_source`.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _FLOAT32_SHIFTS = np.array([28, 21, 14, 7, 0], np.uint32)
 _FLOAT64_SHIFTS = np.array([63, 56, 49, 42, 35, 28, 21, 14, 7, 0], np.uint64)
 
 
+@cache
 def key(name: str) -> bytes:
     """A property's name: ASCII, 1 to 64 characters."""
     return bytes([0x80 + len(name) - 1]) + name.encode("ascii")

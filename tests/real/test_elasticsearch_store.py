@@ -298,3 +298,17 @@ async def test_the_indices_hold_what_the_configuration_says(bench: Bench, store:
     settings = orjson.dumps(await ask("GET", f"/{Names(prefix).day(T0 // DAY)}/_settings"))
     assert b'"number_of_replicas":"0"' in settings
     assert b'"durability":"request"' in settings
+    assert b'"bloom_filter_for_id_field":{"enabled":"false"}' in settings
+
+
+async def test_a_server_that_does_not_know_a_tuning_setting_does_without(
+    bench: Bench, proxy: Proxy, prefix: str, ask: Ask, tmp_path: Path
+) -> None:
+    unknown = Refuse(400, b'{"error":{"reason":"unknown setting [index.seq_no.index_options]"}}')
+    proxy.refuse_next("readings-settings", unknown)
+    store = open_store("elasticsearch", {"urls": [proxy.url], "prefix": prefix}, tmp_path, retention_days=9)
+    await store.start()
+    await store.close()
+    settings = orjson.dumps(await ask("GET", f"/_component_template/{prefix}sensorline-readings-settings"))
+    assert b"segments_per_tier" in settings
+    assert b"seq_no" not in settings
