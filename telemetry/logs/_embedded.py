@@ -25,7 +25,7 @@ class News:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiters: dict[asyncio.Future[None], None] = {}  # in the order they came, so that a simulation can repeat it
+        self._waiters: dict[asyncio.Future[None], None] = {}  # woken in the order they came, the same in every run
 
     def tell(self) -> None:
         """Wake all who wait now."""

@@ -67,7 +67,8 @@ def kafka_log(broker: Broker) -> KafkaLog:
 
 async def values(log: KafkaLog) -> list[bytes]:
     """Everything in the topic."""
-    reader, found = await log.follow(BATCHES), []
+    reader = await log.follow(BATCHES)
+    found: list[bytes] = []
     async with asyncio.timeout(30):
         while len(found) < sum((await log.ends(BATCHES)).values()):
             found += [e.value or b"" for e in await reader.poll(records_max=1_000, bytes_max=2**20, wait_s=0.5)]
@@ -171,7 +172,7 @@ async def assert_whole(running: Fleet) -> int:
 async def test_lost_replies_and_a_stall_under_load_then_four_zeros(broker: Broker, up: Process, tmp_path: Path) -> None:
     async with TcpProxy(broker.port).run(broker.proxy_port) as proxy:
         await asyncio.to_thread(up.start)
-        with fleet(up.ready_url.removesuffix("/readyz"), tmp_path / "data", devices=6) as running:
+        with fleet(up.ready_url.removesuffix("/readyz"), tmp_path / "data", devices=4) as running:
             await more_lines(running.ledger, 12)
             proxy.drop_replies(LOST_REPLIES, faults.every_second(is_produce))
             await faults.eventually(lambda: proxy.dropped >= LOST_REPLIES, 60)
@@ -192,7 +193,7 @@ async def test_while_the_broker_is_away_the_gateway_says_so_and_the_fleet_drains
             token = await operator.enrol("watcher")
             first, second = faults.batches("watcher", 2)
             assert (await post(operator.client, first, token)).status_code == 200
-            with fleet(url, tmp_path / "data", devices=6) as running:
+            with fleet(url, tmp_path / "data", devices=4) as running:
                 await more_lines(running.ledger, 12)
                 await asyncio.to_thread(servers.down, broker.home, print, ("kafka",))
                 began_s = time.monotonic()

@@ -48,6 +48,11 @@ class Seen:
     late: int = 0
     readings: int = 0
 
+    @property
+    def missing(self) -> int:
+        """Seqs between the first and the last that never came."""
+        return max(self.first) - min(self.first) + 1 - len(self.first)
+
     def add(self, seq: int, entry: Entry) -> None:
         if seq in self.first:
             self.duplicates += 1
@@ -105,7 +110,7 @@ def check_completeness(sessions: Sequence[Session], log: LogSeen) -> None:
         key: (
             len(seen.first),
             seen.readings,
-            max(seen.first) - min(seen.first) + 1 - len(seen.first),
+            seen.missing,
             seen.duplicates,
             seen.reordered,
             seen.late,
