@@ -21,10 +21,11 @@ async def inspect(config: Config) -> list[Finding]:
 
 
 async def _version(connection: Connection) -> list[Finding]:
-    number = str((await ask(connection, "GET", "/"))["version"]["number"])
-    if int(number.partition(".")[0]) < VERSION_MIN:
-        return [("error", f"elasticsearch {number}", f"Sensorline needs version {VERSION_MIN}")]
-    return [("ok", f"elasticsearch {number} answers", "")]
+    nodes = (await ask(connection, "GET", "/_nodes?filter_path=nodes.*.version"))["nodes"].values()
+    numbers = ", ".join(sorted({str(node["version"]) for node in nodes}))
+    if any(int(node["version"].partition(".")[0]) < VERSION_MIN for node in nodes):
+        return [("error", f"elasticsearch {numbers}", f"Sensorline needs version {VERSION_MIN}")]
+    return [("ok", f"elasticsearch {numbers} answers", "")]
 
 
 async def _health(connection: Connection, config: Config) -> list[Finding]:
