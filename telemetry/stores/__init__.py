@@ -15,6 +15,4 @@ def open_store(name: str, options: Mapping[str, Any], data_dir: Path, *, retenti
     as expired.
     """
     module = adapters.load("telemetry.stores", name)
-    return cast(
-        Store, module.open(adapters.configure(module, name, options), data_dir, retention_days=retention_days)
-    )
+    return cast(Store, module.open(adapters.configure(module, name, options), data_dir, retention_days=retention_days))
