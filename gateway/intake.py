@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from gateway.limits import Buckets, InFlight
-from telemetry import failpoints, metrics, wire
+from telemetry import compression, failpoints, metrics
 from telemetry.batch import BatchId, Receipt
 from telemetry.clock import Clock
 from telemetry.dialects import load_dialect
@@ -65,7 +65,7 @@ class Intake:
     async def take(self, body: bytes, encoding: str | None, dialect: str, holder: Holder) -> Receipt | None:
         """The receipt of a message that is durable in the log; None for a test push, which stores nothing.
 
-        Raises what `wire.inflate` and the dialect raise, `Forbidden` (another device's), `Conflict`, `Invalid`,
+        Raises what `compression.inflate` and the dialect raise, `Forbidden` (another device's), `Conflict`, `Invalid`,
         and `LogUnavailable`, `LogFull` or `TooLarge` of the log: then nothing was acknowledged.
         """
         try:
@@ -76,7 +76,7 @@ class Intake:
 
     async def _take(self, body: bytes, encoding: str | None, dialect: str, holder: Holder) -> Receipt | None:
         received_ns = max(self._clock.now_ns(), holder.registered_ns)
-        inflated = wire.inflate(body, encoding, size_bytes_max=self.limits.inflated_bytes_max)
+        inflated = compression.inflate(body, encoding, size_bytes_max=self.limits.inflated_bytes_max)
         parsed = self._dialect(dialect).parse(inflated, holder.sender, readings_max=self.limits.readings_max)
         await self._check_source(parsed, holder)
         if parsed.is_test:

@@ -23,7 +23,7 @@ from simulator.behaviours import BEHAVIOURS
 from simulator.enrol import read_tokens
 from simulator.speak import Spoken, native, sensor_logger
 from simulator.world import SECOND_NS, World
-from telemetry import wire
+from telemetry import compression
 
 KEY = os.environ.get("SENSORLINE_KEY", "")
 TOKENS: Iterator[tuple[str, str]] = iter(
@@ -69,7 +69,7 @@ class DeviceUser(FastHttpUser):
         """One message; the same again until it is stored."""
         spoken = self.speak()
         headers = bearer(self.token) | {"content-type": "application/json", "content-encoding": spoken.encoding}
-        body = wire.deflate(spoken.body, spoken.encoding)
+        body = compression.deflate(spoken.body, spoken.encoding)
         with self.client.post(spoken.path, data=body, headers=headers, catch_response=True) as answer:
             if answer.status_code == 200 and answer.json()["readings"] == spoken.expected.readings:
                 self.seq += 1

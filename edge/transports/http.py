@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from edge.transports import ANSWER_BYTES_MAX, Answer
-from telemetry import wire
+from telemetry import compression, wire
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured
 
@@ -51,7 +51,7 @@ class HttpTransport:
 
     async def send(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """POST once; see `Transport.send`."""
-        packed = wire.deflate(body, self._encoding)
+        packed = compression.deflate(body, self._encoding)
         try:
             async with (
                 asyncio.timeout(self._deadline_s),

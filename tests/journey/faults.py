@@ -19,7 +19,7 @@ from sensorline.station import Engine
 from simulator import speak
 from simulator.speak import Spoken
 from simulator.world import World
-from telemetry import wire
+from telemetry import compression
 
 BEGIN_NS = time.time_ns() - 3_600 * 10**9  # an hour ago: younger than any retention
 WAIT_S = 30.0
@@ -97,7 +97,10 @@ async def post(client: httpx.AsyncClient, spoken: Spoken, token: str, url: str =
     headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
     if spoken.encoding != "identity":
         headers["content-encoding"] = spoken.encoding
-    return await client.post(url + spoken.path, content=wire.deflate(spoken.body, spoken.encoding), headers=headers)
+    body = compression.deflate(spoken.body, spoken.encoding)
+    return await client.post(url + spoken.path, content=body, headers=headers)
+        url + spoken.path, content=compression.deflate(spoken.body, spoken.encoding), headers=headers
+    )
 
 
 def expected(all_of: Iterable[Spoken]) -> Mapping[int, str]:

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry import wire
+from telemetry import compression, wire
 from telemetry.batch import EXTRA_BYTES_MAX, SERIES_MAX, TEXT_CHARS_MAX, Batch, Dropped, Series
 from telemetry.errors import Invalid, Malformed, TooLarge, Unsupported
 from tests.telemetry.batches import batches, unhurried
@@ -70,18 +70,18 @@ def test_a_round_trip_changes_nothing(batch: Batch) -> None:
 
 
 @unhurried
-@given(batches, st.sampled_from(wire.ENCODINGS))
+@given(batches, st.sampled_from(compression.ENCODINGS))
 def test_an_encoding_is_undone(batch: Batch, encoding: str) -> None:
     canonical = wire.encode(batch)
-    assert wire.inflate(wire.deflate(canonical, encoding), encoding, size_bytes_max=MIB) == canonical
+    assert compression.inflate(compression.deflate(canonical, encoding), encoding, size_bytes_max=MIB) == canonical
 
 
-@pytest.mark.parametrize("encoding", wire.ENCODINGS)
+@pytest.mark.parametrize("encoding", compression.ENCODINGS)
 def test_every_proper_prefix_is_refused(encoding: str) -> None:
-    body = wire.deflate(wire.encode(SMALL), encoding)
+    body = compression.deflate(wire.encode(SMALL), encoding)
     for cut in range(len(body)):
         with pytest.raises((Malformed, Invalid)):
-            wire.decode(wire.inflate(body[:cut], encoding, size_bytes_max=MIB))
+            wire.decode(compression.inflate(body[:cut], encoding, size_bytes_max=MIB))
         if encoding == "identity":
             with pytest.raises(Malformed):
                 wire.decode_own(body[:cut])
@@ -98,10 +98,10 @@ def test_a_torn_batch_is_refused(batch: Batch) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_what_follows_the_first_frame_is_refused(encoding: str) -> None:
-    body = wire.deflate(wire.encode(SMALL), encoding)
+    body = compression.deflate(wire.encode(SMALL), encoding)
     for more in (b"\0", body):
         with pytest.raises(Malformed):
-            wire.inflate(body + more, encoding, size_bytes_max=MIB)
+            compression.inflate(body + more, encoding, size_bytes_max=MIB)
 
 
 def test_frames_by_other_writers_are_read() -> None:
@@ -109,11 +109,11 @@ def test_frames_by_other_writers_are_read() -> None:
     streamed = zstandard.ZstdCompressor(level=1).compressobj()
     checked = zstandard.ZstdCompressor(write_checksum=True, write_content_size=False)
     for body in (streamed.compress(text) + streamed.flush(), checked.compress(text)):
-        assert wire.inflate(body, "ZSTD ", size_bytes_max=MIB) == text
+        assert compression.inflate(body, "ZSTD ", size_bytes_max=MIB) == text
         for cut in range(0, len(body), 7):
             with pytest.raises(Malformed):
-                wire.inflate(body[:cut], "zstd", size_bytes_max=MIB)
-    assert wire.inflate(gzip.compress(text), "gzip", size_bytes_max=MIB) == text
+                compression.inflate(body[:cut], "zstd", size_bytes_max=MIB)
+    assert compression.inflate(gzip.compress(text), "gzip", size_bytes_max=MIB) == text
 
 
 def _unsized_zstd_bomb() -> bytes:
@@ -134,7 +134,7 @@ def test_a_bomb_is_too_large_and_costs_little(encoding: str, bomb: Any) -> None:
     body = bomb()
     tracemalloc.start()
     with pytest.raises(TooLarge):
-        wire.inflate(body, encoding, size_bytes_max=8 * MIB)
+        compression.inflate(body, encoding, size_bytes_max=8 * MIB)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 32 * MIB
@@ -145,22 +145,22 @@ def test_a_zstd_window_beyond_the_bound_is_refused() -> None:
     options = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
     packer = zstandard.ZstdCompressor(compression_params=options).compressobj()
     with pytest.raises((Malformed, TooLarge)):
-        wire.inflate(packer.compress(bytes(200 * MIB)) + packer.flush(), "zstd", size_bytes_max=8 * MIB)
+        compression.inflate(packer.compress(bytes(200 * MIB)) + packer.flush(), "zstd", size_bytes_max=8 * MIB)
 
 
 @unhurried
-@given(st.binary(max_size=200), st.sampled_from([*wire.ENCODINGS, None, "", "br", "gzip, gzip"]))
+@given(st.binary(max_size=200), st.sampled_from([*compression.ENCODINGS, None, "", "br", "gzip, gzip"]))
 def test_inflating_anything_raises_only_our_errors(data: bytes, encoding: str | None) -> None:
     with contextlib.suppress(Malformed, TooLarge, Unsupported):
-        assert len(wire.inflate(data, encoding, size_bytes_max=100)) <= 100
+        assert len(compression.inflate(data, encoding, size_bytes_max=100)) <= 100
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "x"])
 def test_other_encodings_are_not_spoken(encoding: str) -> None:
     with pytest.raises(Unsupported):
-        wire.inflate(b"", encoding, size_bytes_max=1)
+        compression.inflate(b"", encoding, size_bytes_max=1)
     with pytest.raises(Unsupported):
-        wire.deflate(b"", encoding)
+        compression.deflate(b"", encoding)
 
 
 def test_what_is_canonical_is_also_what_a_person_can_read() -> None:
