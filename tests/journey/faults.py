@@ -99,8 +99,6 @@ async def post(client: httpx.AsyncClient, spoken: Spoken, token: str, url: str =
         headers["content-encoding"] = spoken.encoding
     body = compression.deflate(spoken.body, spoken.encoding)
     return await client.post(url + spoken.path, content=body, headers=headers)
-        url + spoken.path, content=compression.deflate(spoken.body, spoken.encoding), headers=headers
-    )
 
 
 def expected(all_of: Iterable[Spoken]) -> Mapping[int, str]:
