@@ -1,6 +1,7 @@
 """A fleet against a real gateway and real consumers: what it says, what it wrote down, what it does when refused."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,13 +77,24 @@ async def test_a_dead_gateway_leaves_all_of_it_unsent_and_bounded(tmp_path: Path
     assert result.tally.retries > 0
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 async def test_a_gateway_that_went_away_and_came_back_gets_everything(tmp_path: Path) -> None:
     data = tmp_path / "data"
+    seen: list[Progress] = []
     async with station(data, engine="embedded") as running:
         port = int(running.url.rpartition(":")[2])
-        fleet = asyncio.create_task(run(config(running, tmp_path, devices=3, seconds=6, speed=2.0)))
-        await asyncio.sleep(1.2)
+        stop = asyncio.Event()  # it goes on until it has met the outage, however slow the machine
+        asked = config(running, tmp_path, devices=3, seconds=None, speed=1.0)
+        fleet = asyncio.create_task(run(asked, on_progress=seen.append, progress_every_s=0.02, stop=stop))
+        await until(lambda: bool(seen) and seen[-1].sent > 0)
+    await until(lambda: seen[-1].retries > 0)
     async with station(data, engine="embedded", port=port) as running:
+        stop.set()
         result = await fleet
         report = await verify(tmp_path / "ledger", running.url, running.key, wait_s=20)
     assert result.tally.retries > 0
