@@ -9,6 +9,7 @@
 """
 
 import hashlib
+import json
 from typing import Any
 
 import msgspec
@@ -151,7 +152,36 @@ def _parse(body: bytes) -> _Batch:
     except RecursionError as e:
         raise Invalid(f"nested deeper than {DEPTH_MAX}", path="$") from e
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        constant = _path_of_constant(body)
+        if constant is not None:
+            raise Invalid("NaN and infinities are no values: leave the value out, or send null", path=constant) from e
         raise Malformed(f"not JSON: {e}") from e
+
+
+class _Constant:
+    """Stands for a NaN, Infinity or -Infinity that some encoders write into JSON."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _path_of_constant(body: bytes) -> str | None:
+    """Where the first such constant stands, if that is all that keeps the body from being JSON."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return None
+    try:
+        layer: list[tuple[str, Any]] = [("$", json.loads(body, parse_constant=_Constant))]
+    except (ValueError, RecursionError):
+        return None
+    while layer:
+        path, value = layer.pop()
+        if isinstance(value, _Constant):
+            return path
+        if isinstance(value, dict):
+            layer.extend((f"{path}.{name[:64]}", inner) for name, inner in reversed(value.items()))
+        elif isinstance(value, list):
+            layer.extend((f"{path}[{k}]", inner) for k, inner in reversed(tuple(enumerate(value))))
+    return None
 
 
 def _where(error: msgspec.ValidationError) -> tuple[str, str]:

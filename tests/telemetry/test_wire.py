@@ -220,16 +220,30 @@ def test_what_is_wrong_is_named_by_its_path(body: bytes, path: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"nul", b"\xff", b'{"v":NaN}', b'{"device":"\xff"}', wire.encode(SMALL) + b"1", b"\xef\xbb\xbf{}"],
+    [
+        b"",
+        b"{",
+        b"nul",
+        b"\xff",
+        b'{"v":nan}',
+        b'{"v":NaN',
+        b'{"device":"\xff"}',
+        wire.encode(SMALL) + b"1",
+        b"\xef\xbb\xbf{}",
+    ],
 )
 def test_what_is_not_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         wire.decode(body)
 
 
-def test_nan_in_a_column_is_malformed() -> None:
-    with pytest.raises(Malformed):
-        wire.decode(wire.encode(SMALL).replace(b"2.5", b"NaN"))
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+def test_a_constant_that_is_no_json_is_named_by_its_path(constant: bytes) -> None:
+    with pytest.raises(Invalid) as e:
+        wire.decode(wire.encode(SMALL).replace(b"2.5", constant))
+    column, _, rest = str(e.value.path).removeprefix("$.series[0].values.").partition("[")
+    assert column in SMALL.series[0].values
+    assert SMALL.series[0].values[column][int(rest.rstrip("]"))] == 2.5
 
 
 @pytest.mark.parametrize("nest", [b"[" * 100_000, b'{"a":' * 100_000])
