@@ -20,6 +20,7 @@ from sensorline.servers.state import Entry
 
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
+PORT_TIMEOUT_S = 5.0
 LOCK_TIMEOUT_S = 30 * 60.0  # a first `up` may be fetching jars
 
 Log = Callable[[str], None]
@@ -163,8 +164,19 @@ def _wish(former: Entry | None, name: str, port: int | None, options: Options | 
     return replace(former, port=port or former.port, heap=heap or former.heap, options=kept)
 
 
+def _becomes_free(port: int, wait_s: float) -> bool:
+    """Whether nobody has the port, at once or soon: a killed process counts as dead before all its threads are, and
+    its sockets go with the last of them."""
+    deadline = time.monotonic() + wait_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def _start(home: Path, name: str, wish: Entry, log: Log) -> None:
-    if not is_free(wish.port):
+    if not _becomes_free(wish.port, PORT_TIMEOUT_S):
         raise ServersError(
             f"{name} cannot have port {wish.port} of {HOST}, it is in use: choose another, or 0 for a free one"
         )
