@@ -74,6 +74,7 @@ class Index:
         except (Retryable, MemoryError):
             raise
         except Exception as e:
+            # Whatever it is, a poison record must not hold its partition for ever: it is kept as a dead letter.
             logger.exception("a batch of %d records cannot be written; trying one by one", len(items))
             if len(items) == 1:
                 detail = f"{type(e).__name__}: {e}"[:1000]

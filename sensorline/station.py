@@ -85,6 +85,21 @@ class Engine:
             return Ledger(self.store, session_cache_max=self.settings.consumers.session_cache_max)
         raise Misconfigured(f"there is no consumer {name!r}; there are: {', '.join(CONSUMERS)}")
 
+    def services(self) -> Services:
+        """What a gateway over this engine works with."""
+        return Services.build(
+            settings=self.settings,
+            clock=self.clock,
+            log=self.log,
+            store=self.store,
+            registry=self.registry,
+            lag=self.lag,
+        )
+
+    def retention(self) -> Coroutine[Any, Any, None]:
+        """Prunes log and store, for ever."""
+        return retention.run(self.log, self.store, self.settings.retention, self.clock)
+
     def runner(self, name: str) -> Runner:
         """That consumer with its loop."""
         return Runner(self.log, BATCHES, self.processor(name), self.settings.consumers, self.clock)
@@ -96,9 +111,7 @@ async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) 
         runners = [engine.runner(name) for name in CONSUMERS]
         async with _gateway(engine) as ready:
             on_ready(ready)
-            await _supervise(
-                engine, runners, stop, retention.run(engine.log, engine.store, settings.retention, engine.clock)
-            )
+            await _supervise(engine, runners, stop, engine.retention())
 
 
 async def run_gateway(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
@@ -112,7 +125,7 @@ async def run_consumer(name: str, settings: Settings, *, on_ready: OnReady, stop
     """One consumer alone; the index consumer also keeps the retention."""
     async with opened(settings) as engine:
         runner = engine.runner(name)
-        extra = [retention.run(engine.log, engine.store, settings.retention, engine.clock)] if name == "index" else []
+        extra = [engine.retention()] if name == "index" else []
         consumers = settings.consumers
         async with health.serving([runner], consumers):
             url = f"http://{consumers.health_host}:{consumers.health_port}" if consumers.health_port else ""
@@ -150,14 +163,7 @@ def _collect_less_often() -> None:
 @asynccontextmanager
 async def _gateway(engine: Engine) -> AsyncIterator[Ready]:
     settings = engine.settings
-    services = Services.build(
-        settings=settings,
-        clock=engine.clock,
-        log=engine.log,
-        store=engine.store,
-        registry=engine.registry,
-        lag=engine.lag,
-    )
+    services = engine.services()
     key = await services.enrolment.ensure_operator(settings.data_dir)
     server = Server(settings.gateway, create_app(services))
     port = await server.start()

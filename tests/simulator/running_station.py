@@ -37,14 +37,7 @@ async def station(data_dir: Path, *, engine: str = "memory", port: int = 0, **li
         consumers=Consumers(flush_wait_s=0.1),
     )
     async with opened(settings) as opened_engine:
-        services = Services.build(
-            settings=settings,
-            clock=opened_engine.clock,
-            log=opened_engine.log,
-            store=opened_engine.store,
-            registry=opened_engine.registry,
-            lag=opened_engine.lag,
-        )
+        services = opened_engine.services()
         key = await services.enrolment.ensure_operator(data_dir) or (data_dir / "operator.key").read_text().strip()
         server = Server(settings.gateway, create_app(services))
         bound = await server.start()
