@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from gateway.limits import Buckets, InFlight
-from telemetry import compression, failpoints, metrics
+from telemetry import beside, compression, failpoints, metrics
 from telemetry.batch import BatchId, Receipt
+from telemetry.beside import Beside
 from telemetry.clock import Clock
 from telemetry.dialects import load_dialect
 from telemetry.enrolment import Enrolment
@@ -62,19 +63,25 @@ class Intake:
         self._memory = Memory()
         self._dialects: dict[str, Dialect] = {}
 
-    async def take(self, body: bytes, encoding: str | None, dialect: str, holder: Holder) -> Receipt | None:
+    async def take(
+        self, body: bytes, encoding: str | None, dialect: str, holder: Holder, said: Beside = beside.NOTHING
+    ) -> Receipt | None:
         """The receipt of a message that is durable in the log; None for a test push, which stores nothing.
+
+        `said` travelled beside it.
 
         Raises what `compression.inflate` and the dialect raise, `Forbidden` (another device's), `Conflict`, `Invalid`,
         and `LogUnavailable`, `LogFull` or `TooLarge` of the log: then nothing was acknowledged.
         """
         try:
-            return await self._take(body, encoding, dialect, holder)
+            return await self._take(body, encoding, dialect, holder, said)
         except SensorlineError as e:
             metrics.batches_refused.labels(e.code).inc()
             raise
 
-    async def _take(self, body: bytes, encoding: str | None, dialect: str, holder: Holder) -> Receipt | None:
+    async def _take(
+        self, body: bytes, encoding: str | None, dialect: str, holder: Holder, said: Beside
+    ) -> Receipt | None:
         received_ns = max(self._clock.now_ns(), holder.registered_ns)
         inflated = compression.inflate(body, encoding, size_bytes_max=self.limits.inflated_bytes_max)
         parsed = self._dialect(dialect).parse(inflated, holder.sender, readings_max=self.limits.readings_max)
@@ -83,7 +90,7 @@ class Intake:
             return None
         rejected = sum(parsed.rejected.values())
         records = [
-            batch_record(batch, received_ns=received_ns, dialect=dialect, rejected=0 if k else rejected)
+            batch_record(batch, received_ns=received_ns, dialect=dialect, rejected=0 if k else rejected, said=said)
             for k, batch in enumerate(parsed.batches)
         ]
         fresh = [

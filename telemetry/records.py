@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from telemetry import wire
+from telemetry import beside, wire
 from telemetry.batch import Batch, BatchId
+from telemetry.beside import Beside
 from telemetry.errors import Malformed
 from telemetry.ports import Entry, Item, Record
 
@@ -24,6 +25,7 @@ class BatchHeaders:
     dialect: str = "native"
     rejected: int = 0  # readings of the same message that were refused one by one
     dropped: int = 0  # readings that a tombstone announces
+    said: Beside = beside.NOTHING  # what travelled beside the batch
 
     def to_map(self) -> dict[str, str]:
         """As header texts."""
@@ -36,6 +38,7 @@ class BatchHeaders:
             "dialect": self.dialect,
             "rejected": str(self.rejected),
             "dropped": str(self.dropped),
+            **self.said.to_headers(),
         }
 
     @classmethod
@@ -51,16 +54,21 @@ class BatchHeaders:
                 h.get("dialect", "native"),
                 int(h.get("rejected", "0")),
                 int(h.get("dropped", "0")),
+                Beside.of_headers(h),
             )
         except (KeyError, ValueError) as e:
             raise Malformed(f"record {entry.topic}/{entry.partition}@{entry.offset} has no batch headers: {e!r}") from e
 
 
-def batch_record(batch: Batch, *, received_ns: int, dialect: str, rejected: int = 0) -> Record:
+def batch_record(
+    batch: Batch, *, received_ns: int, dialect: str, rejected: int = 0, said: Beside = beside.NOTHING
+) -> Record:
     """The record of a batch; encodes it once."""
     value = wire.encode(batch)
     dropped = batch.dropped.readings if batch.dropped else 0
-    headers = BatchHeaders(batch.id, wire.content_hash(value), batch.readings, received_ns, dialect, rejected, dropped)
+    headers = BatchHeaders(
+        batch.id, wire.content_hash(value), batch.readings, received_ns, dialect, rejected, dropped, said
+    )
     return Record(batch.device, value, headers.to_map(), batch)
 
 

@@ -7,18 +7,18 @@ is read up to its limit and no further.  OpenAPI learns of these routes from `OP
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import problems
+from gateway import problems, receipts
 from gateway.auth import device_of
 from gateway.limits import Held
 from gateway.routes._ingest_openapi import OPENAPI
 from gateway.services import Services
-from telemetry import metrics
-from telemetry.batch import Receipt
+from telemetry import beside, metrics
+from telemetry.beside import Beside
 from telemetry.errors import Malformed, SensorlineError, TooLarge, Unsupported
 
 logger = logging.getLogger(__name__)
@@ -99,8 +99,9 @@ class Ingest:
         _check_length(headers.get(b"content-length"), size_bytes_max)
         with intake.in_flight.hold(holder.device) as held:
             body = await _read(receive, size_bytes_max, held)
-            receipt = await intake.take(body, _text(headers.get(b"content-encoding")), self._dialect, holder)
-        return Answer(200, _stored(receipt) if receipt else orjson.dumps({"status": "ok", "stored": 0}))
+            encoding = _text(headers.get(b"content-encoding"))
+            receipt = await intake.take(body, encoding, self._dialect, holder, _said(headers))
+        return Answer(200, orjson.dumps(receipts.stored(receipt)))
 
 
 def refuse_problem(error: SensorlineError) -> Answer:
@@ -143,6 +144,12 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
+def _said(headers: Mapping[bytes, bytes]) -> Beside:
+    """What an edge says beside its batch; a phone says nothing."""
+    found = {name: headers[name.encode()].decode("latin-1") for name in beside.HEADERS if name.encode() in headers}
+    return Beside.of_headers(found) if found else beside.NOTHING
+
+
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
@@ -164,19 +171,6 @@ def _check_length(value: bytes | None, size_bytes_max: int) -> None:
 
 def _too_large(size_bytes_max: int) -> TooLarge:
     return TooLarge(f"body is over {size_bytes_max} bytes: split the batch, or compress it")
-
-
-def _stored(receipt: Receipt) -> bytes:
-    document: dict[str, Any] = {
-        "status": "stored",
-        "device": receipt.device,
-        "session": receipt.session,
-        "seq": receipt.seq,
-        "readings": receipt.readings,
-        "rejected": receipt.rejected,
-        "duplicate": receipt.duplicate,
-    }
-    return orjson.dumps(document)
 
 
 async def _send(send: Send, answer: Answer) -> None:
