@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from sensorline.servers import processes
+from sensorline.servers import apt, processes
 from sensorline.servers.errors import ServersError
 from sensorline.servers.locks import locked
 
@@ -45,7 +45,7 @@ def fetched(pom: Path, arrange: Callable[[Path], None], log: Log) -> Path:
 
 
 def _fetch(pom: Path, target: Path, arrange: Callable[[Path], None], log: Log) -> None:
-    maven = _maven(log)
+    maven = apt.program("mvn", "maven", log)
     shutil.rmtree(target, ignore_errors=True)  # only an unmarked, so broken, one can be here
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         shutil.copy(pom, scratch)  # Maven may write beside the pom, and an installed package is no place for that
@@ -64,24 +64,3 @@ def _copy_dependencies(maven: str, pom: Path, output: Path) -> None:
     except ServersError:  # Maven keeps what it has: a second attempt goes on where a torn connection ended the first
         shutil.rmtree(output, ignore_errors=True)
         processes.run(command, FETCH_TIMEOUT_S)
-
-
-def _maven(log: Log) -> str:
-    if shutil.which("mvn") is None and _may_install():
-        _install_maven(log)
-    found = shutil.which("mvn")
-    if found is None:
-        raise ServersError("fetching the servers needs Maven: apt-get install maven (or set SENSORLINE_APT=1)")
-    return found
-
-
-def _may_install() -> bool:
-    return os.environ.get("CI") == "true" or os.environ.get("SENSORLINE_APT") == "1"
-
-
-def _install_maven(log: Log) -> None:
-    log("installing maven with apt-get")
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "maven"]):
-        processes.run([*sudo, "apt-get", *arguments], FETCH_TIMEOUT_S, environment)
