@@ -2,14 +2,17 @@
 
     enrol/<device>/<nonce>     {registered_ns, platform, standardised}   never rewritten: the lowest offset holds
     device/<device>            {enrolment, platform, standardised}       what was changed since
-    token/<sha256>             {device, enrolment, created_ns, expires_ns}
+    token/<sha256>             {device, enrolment, created_ns, expires_ns, mqtt: {password, salt, iterations}}
     tokens/<device>/<sha256>   {}                                        to list a device's tokens
     revoked/<sha256>           {at_ns}         apart from the token: a rotation that races cannot undo it
     pin/<sha256>/<nonce>       {source_id}     never rewritten: the lowest offset holds
+    code/<sha256>              {device, created_ns, expires_ns}          an enrolment code, until it is used
+    redeem/<sha256>/<nonce>    {at_ns}         never rewritten: the lowest offset has used the code
     deleted/<device>           {deleted_ns}
     operator/<sha256>          {name, role, created_ns}                  never rewritten
+    wants/..., reported/...    settings for a device to download: see `telemetry.device_settings`
 
-Claims that two gateways may race for (a device's name, a token's pin) have a key each, so compaction keeps
+Claims that two gateways may race for (a device's name, a token's pin, a code) have a key each, so compaction keeps
 both and every reader finds the same winner.  Changes are made in `telemetry.enrolment`.
 """
 
@@ -156,7 +159,7 @@ class Registry:
 
     def operators(self) -> list[Operator]:
         """Every operator's key, first made first."""
-        entries = sorted(self._scan("operator/"), key=lambda e: e.offset)
+        entries = sorted(self.scan("operator/"), key=lambda e: e.offset)
         return [_operator(e) for e in entries]
 
     def is_revoked(self, digest: str) -> bool:
@@ -165,20 +168,20 @@ class Registry:
 
     def source_of(self, digest: str) -> str | None:
         """The sender's own device id that is pinned to this token."""
-        winner = self._first(f"pin/{digest}/")
+        winner = self.first(f"pin/{digest}/")
         return None if winner is None else str(_value(winner)["source_id"])
 
     # --- devices
 
     def device(self, name: str) -> Device | None:
         """The enrolled device of that name."""
-        claim = self._first(f"enrol/{name}/")
+        claim = self.first(f"enrol/{name}/")
         return None if claim is None else self._device(name, claim)
 
     def devices(self) -> list[Device]:
         """Every enrolled device, by name."""
         claims: dict[str, Entry] = {}
-        for entry in self._scan("enrol/"):
+        for entry in self.scan("enrol/"):
             name = entry.key.split("/")[1]
             if name not in claims or entry.offset < claims[name].offset:
                 claims[name] = entry
@@ -196,21 +199,27 @@ class Registry:
 
     def digests(self, device: Device) -> list[str]:
         """The digests of this enrolment's tokens, spent ones included."""
-        listed = [e.key.rsplit("/", 1)[1] for e in self._scan(f"tokens/{device.name}/")]
+        listed = [e.key.rsplit("/", 1)[1] for e in self.scan(f"tokens/{device.name}/")]
         return [d for d in listed if self.token_value(d).get("enrolment") == device.enrolment]
 
     def keys_of(self, device: Device) -> list[str]:
         """Every key that a deletion removes; tokens come before what makes them findable."""
-        listed = [e.key.rsplit("/", 1)[1] for e in self._scan(f"tokens/{device.name}/")]
-        prefixes = [*(f"pin/{d}/" for d in listed), f"tokens/{device.name}/", f"enrol/{device.name}/"]
-        scanned = [e.key for prefix in prefixes for e in self._scan(prefix)]
-        single = [f"token/{d}" for d in listed] + [f"revoked/{d}" for d in listed] + [f"device/{device.name}"]
+        listed = [e.key.rsplit("/", 1)[1] for e in self.scan(f"tokens/{device.name}/")]
+        prefixes = [*(f"pin/{d}/" for d in listed), f"wants/{device.name}/"]
+        prefixes += [f"tokens/{device.name}/", f"enrol/{device.name}/"]
+        scanned = [e.key for prefix in prefixes for e in self.scan(prefix)]
+        single = [f"token/{d}" for d in listed] + [f"revoked/{d}" for d in listed]
+        single += [f"device/{device.name}", f"reported/{device.name}"]
         return [key for key in single if self._view.get(key) is not None] + scanned
 
     def token_value(self, digest: str) -> dict[str, Any]:
         """What is kept of a token, {} when there is none."""
-        entry = self._view.get(f"token/{digest}")
-        return {} if entry is None else _value(entry)
+        return self.value(f"token/{digest}") or {}
+
+    def value(self, key: str) -> dict[str, Any] | None:
+        """What is kept under a key; None when there is nothing."""
+        entry = self._view.get(key)
+        return None if entry is None else _value(entry)
 
     def deleted_ns(self, device: str) -> int | None:
         """When this device was last deleted, UTC nanoseconds."""
@@ -227,7 +236,16 @@ class Registry:
 
     # --- reading records
 
-    def _scan(self, prefix: str) -> Iterator[Entry]:
+    def entry(self, key: str) -> Entry | None:
+        """The last record of a key, for those who keep more of a device here."""
+        return self._view.get(key)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """The last records of the keys that begin so, by key."""
+        return self.scan(prefix)
+
+    def scan(self, prefix: str) -> Iterator[Entry]:
+        """Every record whose key begins so, by key."""
         page = self._view.scan(prefix)
         while page:
             yield from page
@@ -259,8 +277,9 @@ class Registry:
             now = first
         return Device(name, enrolment, first["registered_ns"], now["platform"], now["standardised"])
 
-    def _first(self, prefix: str) -> Entry | None:
-        return min(self._scan(prefix), key=lambda e: e.offset, default=None)
+    def first(self, prefix: str) -> Entry | None:
+        """The claim that holds among those whose key begins so: the lowest offset."""
+        return min(self.scan(prefix), key=lambda e: e.offset, default=None)
 
 
 def _value(entry: Entry) -> dict[str, Any]:
