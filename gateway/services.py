@@ -9,6 +9,7 @@ from gateway.audit import Audit
 from gateway.intake import Intake
 from telemetry import metrics
 from telemetry.clock import Clock
+from telemetry.device_settings import DeviceSettings
 from telemetry.enrolment import Enrolment
 from telemetry.ports import Log, Store
 from telemetry.registry import Registry
@@ -27,6 +28,7 @@ class Services:
     enrolment: Enrolment
     intake: Intake
     audit: Audit
+    device_settings: DeviceSettings
     lag: Callable[[], Awaitable[dict[str, int]]]
 
     @classmethod
@@ -46,7 +48,8 @@ class Services:
         enrolment = Enrolment(log, registry, clock, wait_s=gateway.append_wait_s)
         intake = Intake(gateway, clock, log, registry, enrolment)
         audit = Audit(log, clock, wait_s=gateway.append_wait_s)
-        return cls(settings, clock, log, store, registry, enrolment, intake, audit, lag)
+        device_settings = DeviceSettings(log, registry, clock, wait_s=gateway.append_wait_s)
+        return cls(settings, clock, log, store, registry, enrolment, intake, audit, device_settings, lag)
 
 
 def services_of(connection: HTTPConnection) -> Services:

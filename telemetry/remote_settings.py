@@ -60,7 +60,10 @@ class Changes(_Checked):
 
     batch_period_s: float | None = Field(None, gt=0, le=PERIOD_S_MAX)
     sources: dict[Name, SourceChange] = Field(
-        default_factory=dict, max_length=SOURCES_MAX, examples=[{"imu": {"enabled": True, "rate_hz": 50}}]
+        default_factory=dict,
+        max_length=SOURCES_MAX,
+        examples=[{"imu": {"enabled": True, "rate_hz": 50}}],
+        json_schema_extra={"additionalProperties": False},
     )
 
     @property

@@ -95,6 +95,10 @@ RECEIPT: dict[str, Any] = {
         "readings": {"type": "integer"},
         "rejected": {"type": "object", "additionalProperties": {"type": "integer"}},
         "duplicate": {"type": "boolean"},
+        "settings": {
+            "$ref": "#/components/schemas/Versioned",
+            "description": "what this edge is to run with; only where its header sensorline-settings says otherwise",
+        },
     },
 }
 

@@ -100,8 +100,10 @@ class Ingest:
         with intake.in_flight.hold(holder.device) as held:
             body = await _read(receive, size_bytes_max, held)
             encoding = _text(headers.get(b"content-encoding"))
-            receipt = await intake.take(body, encoding, self._dialect, holder, _said(headers))
-        return Answer(200, orjson.dumps(receipts.stored(receipt)))
+            said = _said(headers)
+            receipt = await intake.take(body, encoding, self._dialect, holder, said)
+        settings = await receipts.settings_part(services.device_settings, holder, said)
+        return Answer(200, orjson.dumps(receipts.stored(receipt, settings)))
 
 
 def refuse_problem(error: SensorlineError) -> Answer:

@@ -32,6 +32,9 @@ NEEDS = {
     "GET /v1/operators": Role.ADMIN,
     "DELETE /v1/operators/{name}": Role.ADMIN,
     "GET /v1/audit": Role.ADMIN,
+    "GET /v1/device": DEVICE,
+    "GET /v1/devices/{device}/settings": Role.VIEWER,
+    "PUT /v1/devices/{device}/settings": Role.OPERATOR,
     "GET /v1/backup": Role.ADMIN,
 }
 QUERIES = ("devices", "readings", "completeness", "claims", "export", "deadletters")
@@ -39,6 +42,7 @@ NEEDS |= {f"GET /v1/{name}": Role.VIEWER for name in QUERIES}
 BODIES: dict[str, Any] = {
     "POST /v1/devices": {"device": "new"},
     "PATCH /v1/devices/{device}": {"platform": "ios"},
+    "PUT /v1/devices/{device}/settings": {"sources": {"imu": {"rate_hz": 50}}},
     "POST /v1/operators": {"name": "new", "role": "viewer"},
     "POST /v1/deadletters/replay": {"all": True},
 }

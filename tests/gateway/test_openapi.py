@@ -26,6 +26,7 @@ KEY_OR_LOOPBACK = {"/v1/stats", "/metrics"}
 DEVICE = "pi-7f3a"  # the one that the examples name
 EXAMPLES_EACH = 12
 INGEST = {"/v1/batches", "/v1/sensor-logger"}
+DEVICE_S = INGEST | {"/v1/device"}
 UNLIMITED = {"requests_per_s": 1e6, "requests_burst": 1_000_000}
 
 Operation = tuple[str, str, dict[str, Any]]
@@ -60,7 +61,7 @@ async def test_every_operation_says_who_may_call_it_and_how_it_fails() -> None:
         if path in OPEN:
             assert operation["security"] == [], where
             continue
-        key = "device" if path in INGEST else "operator"
+        key = "device" if path in DEVICE_S else "operator"
         expected = [{}, {key: []}] if path in KEY_OR_LOOPBACK else [{key: []}]
         assert operation["security"] == expected, where
         statuses = set(operation["responses"])
@@ -163,7 +164,8 @@ PATHS = [
     ("post", "/v1/devices"), ("patch", "/v1/devices/{device}"), ("post", "/v1/devices/{device}/rotate"),
     ("post", "/v1/devices/{device}/revoke"), ("delete", "/v1/devices/{device}"), ("get", "/v1/operators"),
     ("post", "/v1/operators"), ("delete", "/v1/operators/{name}"), ("post", "/v1/batches"),
-    ("post", "/v1/sensor-logger"),
+    ("post", "/v1/sensor-logger"), ("get", "/v1/device"), ("get", "/v1/devices/{device}/settings"),
+    ("put", "/v1/devices/{device}/settings"),
 ]  # fmt: skip
 
 
@@ -205,7 +207,7 @@ def bearer_of(key: str) -> type:
 def exercise(app: Running, method: str, path: str) -> None:
     """Questions that fit the description, half of them about what there is; then such that do not fit."""
     schema = schemathesis.openapi.from_url(f"{app.url}/openapi.json")
-    key = app.world.tokens[DEVICE] if path in INGEST else app.world.admin
+    key = app.world.tokens[DEVICE] if path in DEVICE_S else app.world.admin
     schema.auth()(bearer_of(key))
     operation = schema[path][method.upper()]
     ask_many(operation.as_strategy(generation_mode=GenerationMode.POSITIVE).flatmap(about_known), path)
