@@ -23,7 +23,7 @@ RATE_HZ_MAX = 10_000.0
 EVERY_S_MIN, EVERY_S_MAX = 0.01, 86_400.0
 REASON_CHARS_MAX = 150
 
-_REPORT = re.compile(r"(\d{1,10})(?: failed=(\d{1,10})(?: (.*))?)?")
+_REPORT = re.compile(r"([0-9]{1,10})(?: failed=([0-9]{1,10})(?: (.*))?)?")
 
 
 def _name(text: str) -> str:
