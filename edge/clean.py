@@ -6,7 +6,7 @@ a reading to each that it has values for; it is bad, once, when any of them find
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -52,6 +52,7 @@ class Target:
     time: str | None = None
     written: TimeFormat = SECONDS
     absent: frozenset[str] = frozenset()
+    decimal: str = "."
     convert: Callable[[Reals], Reals] | None = None
     extras: Callable[[Mapping[str, Cells], int], list[str | None]] | None = None
     may_be_empty: bool = False
@@ -64,11 +65,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """`rows[k]` says which row (from 0) each reading of `series[k]` was; `bad` is in the rows' order."""
+    """`rows[k]` says which row (from 0) each reading of `series[k]` was, `bad_rows` the same of `bad`; all rising."""
 
     series: tuple[Series, ...]
     rows: tuple[npt.NDArray[np.int64], ...]
-    bad: tuple[Bad, ...]
+    bad: tuple[Bad, ...] = ()
+    bad_rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 class Cleaner:
@@ -133,7 +135,8 @@ class Cleaner:
         return Cleaned(
             tuple(series for series, _ in found),
             tuple(rows for _, rows in found),
-            tuple(faults.bad(lines, line_text)) if faults.any() else (),
+            tuple(faults.bad(lines, line_text)),
+            faults.rows(),
         )
 
 
@@ -161,6 +164,7 @@ def _target(one: SensorMapping, path: str) -> Target:
         one.time,
         TimeFormat(one.time_unit, UTC if one.timezone == "UTC" else ZoneInfo(one.timezone)),
         frozenset(text.strip() for text in one.absent),
+        one.decimal,
     )
 
 
@@ -186,16 +190,13 @@ class _Faults:
         for number, (reason, detail) in enumerate(other._kinds, 1):
             self.mark(cast(Any, other.which) == number, reason, detail)
 
-    def any(self) -> bool:
-        """True when there is a bad row."""
-        return self.which is not None
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Which rows are bad."""
+        return np.flatnonzero(self.which) if self.which is not None else np.empty(0, np.int64)
 
     def bad(self, lines: Lines, text: Callable[[int], str]) -> list[Bad]:
         """As they are set aside."""
-        if self.which is None:
-            return []
-        rows = np.flatnonzero(self.which).tolist()
-        return [Bad(int(lines[k]), *self._said(k, text)) for k in rows]
+        return [Bad(int(lines[k]), *self._said(k, text)) for k in self.rows().tolist()]
 
     def _said(self, k: int, text: Callable[[int], str]) -> tuple[str, str, str]:
         reason, detail = self._kinds[cast(Any, self.which)[k] - 1]
@@ -243,6 +244,8 @@ class _One:
             cells = columns.get(wanted.column)
             if cells is None:
                 continue
+            if target.decimal == ",":
+                cells = [cell.replace(",", ".") if isinstance(cell, str) else cell for cell in cells]
             read = numbers(cells, target.absent)
             self.faults.mark(read.unreadable, Reason.BAD_VALUES, f"{wanted.column} is not a number")
             self.faults.mark(read.infinite, Reason.NOT_FINITE, f"{wanted.column} is not finite")
@@ -252,10 +255,10 @@ class _One:
                 table = target.convert(table)
             return {w.field.name: self._inside(w.field, table[k]) for k, w in enumerate(target.numbers)}
 
-    def _inside(self, field: Field, values: Reals) -> Floats:
-        narrow = cast(Floats, values.astype(DTYPE[field.kind]))
-        detail = f"{field.name} is not within {field.low:g} .. {field.high:g} {field.unit}".rstrip()
-        self.faults.mark(out_of_range(field, narrow), Reason.OUT_OF_RANGE, detail)
+    def _inside(self, of: Field, values: Reals) -> Floats:
+        narrow = cast(Floats, values.astype(DTYPE[of.kind]))
+        detail = f"{of.name} is not within {of.low:g} .. {of.high:g} {of.unit}".rstrip()
+        self.faults.mark(out_of_range(of, narrow), Reason.OUT_OF_RANGE, detail)
         return narrow
 
     def _other(self, wanted: Wanted, columns: Mapping[str, Cells]) -> Column:

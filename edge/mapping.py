@@ -11,7 +11,7 @@
 Short: `fields = {celsius = "main.temp"}`.  Several sensors of one row: `map` is a list.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -45,6 +45,7 @@ class Mapping(BaseModel):
     time_unit: TimeUnit = "s"
     timezone: str = "UTC"
     absent: tuple[str, ...] = Field((), max_length=32, description='texts that mean "no value", besides the empty one')
+    decimal: Literal[".", ","] = Field(".", description="what stands before the tenths in a text")
     fields: dict[str, Annotated[FieldMap, BeforeValidator(_long_form)]] = Field(min_length=1)
 
     @field_validator("sensor")

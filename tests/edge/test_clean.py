@@ -123,6 +123,7 @@ def test_each_bad_row_is_named_and_the_rest_is_kept() -> None:
     (series,) = done.series
     assert series.t.tolist() == [1000, 1007]
     assert done.rows[0].tolist() == [0, 7]
+    assert done.bad_rows.tolist() == [b.line - 1 for b in done.bad]
     x, y = series.values["x"], series.values["y"]
     assert [float(v) for v in x] == [np.float32(0.1), 7.5]  # type: ignore[arg-type]
     assert np.isnan(y[1])  # type: ignore[call-overload]
@@ -164,6 +165,11 @@ def test_declared_texts_mean_no_value() -> None:
     done = cleaned(columns, {"sensor": "acceleration", "absent": ["NA", "-"], "fields": {"x": "x", "y": "y"}})
     assert not done.bad
     assert len(done.series[0]) == 2
+
+
+def test_a_decimal_comma() -> None:
+    done = cleaned({"v": ["20,5", "-1,25"]}, {"sensor": "temperature", "decimal": ",", "fields": {"celsius": "v"}})
+    assert np.asarray(done.series[0].values["celsius"]).tolist() == [20.5, -1.25]
 
 
 def test_truths_and_texts() -> None:
