@@ -4,7 +4,7 @@ Once a second `poll` compares the tie with a clock that can be trusted: the wall
 service keeps it, else GPS, when several fixes agreed within the hour.
 
     not set yet      the tie is the wall clock as it stood at the start, whatever somebody does to it meanwhile
-    set for once     `Synchronised`: the tie moves to the right time; what was stamped before is wrong by `shift_ns`
+    first set        `Synchronised`: the tie moves to the right time; what was stamped before is wrong by `shift_ns`
     differs more     `Stepped`: the trusted clock itself was wrong, or jumped; the tie follows, in a new epoch
     differs little   the tie follows slowly, and no stamp goes back
     no longer kept   the tie stays and the epoch says "not synchronised": a date set by hand moves nothing, and when the
@@ -105,7 +105,7 @@ class Stamper:
         self._fixed: tuple[float, int] | None = None  # when fixes last agreed, and on which offset
         kept = self._wall()
         self.timeline = Timeline(0, Tie.fixed(self._read_wall()[1] if kept is None else kept.offset_ns))
-        self._is_set = self._was_set = kept is not None
+        self._is_set = self._was_set = self._was_set_by_service = kept is not None
 
     @classmethod
     def of_machine(cls, clock: Clock, *, step_s: float) -> "Stamper":
@@ -145,11 +145,7 @@ class Stamper:
     def poll(self) -> Change | None:
         """Compare with a clock to be trusted; call about once a second."""
         self._count_sleep()
-        reference = self._wall()
-        if reference is None:
-            reference = self._gps()
-        else:
-            self._fixed = None  # what a receiver said before is not to be believed again later
+        reference = self._reference()
         if reference is None:
             self._is_set = False
             return None
@@ -163,6 +159,18 @@ class Stamper:
         if abs(reference.offset_ns - line.tie.target_ns) > reference.follow_ns:
             self.timeline = Timeline(line.number, line.tie.slewed(mono_ns, reference.offset_ns))
         return None
+
+    def _reference(self) -> _Reference | None:
+        """The clock to trust.  A receiver that contradicts what a time service has set is wrong: they err by weeks."""
+        if (wall := self._wall()) is not None:
+            self._fixed, self._was_set_by_service = None, True
+            return wall
+        fixed = self._gps()
+        if fixed is None or not self._was_set_by_service:
+            return fixed
+        mono_ns = ns_of(self._clock.monotonic_s())
+        is_near = abs(fixed.offset_ns - self.timeline.tie.offset_ns(mono_ns)) <= self._step_ns
+        return fixed if is_near else None
 
     def _wall(self) -> _Reference | None:
         """The wall clock, if the kernel says before and after that it is kept.

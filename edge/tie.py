@@ -11,7 +11,7 @@ from typing import Self
 
 SLEW = 100  # one part in so many: half a second is made good within a minute, and no sampling interval shows it
 LEAD_NS = 10**9  # a slew begins so much later: stamps that other threads make meanwhile are the same on both ties
-KNOTS_MAX = 32
+KNOTS_MAX = 64  # a second apart or more: what a source stamps late lies among them
 
 Knot = tuple[int, int]
 
@@ -42,8 +42,10 @@ class Tie:
         return low + (high - low) * (mono_ns - start) // (end - start)
 
     def slewed(self, now_ns: int, target_ns: int) -> Self:
-        """On the way to another offset from shortly after `now_ns` on."""
-        begin_ns = now_ns + LEAD_NS
+        """On the way to another offset from shortly after `now_ns` on; a slew that has not begun yet is let be."""
+        if len(self.knots) > 1 and self.knots[-2][0] > now_ns:
+            return self
+        begin_ns = self._whole(now_ns + LEAD_NS + SLEW - 1)
         here = self.offset_ns(begin_ns)
         done = tuple(knot for knot in self.knots if knot[0] <= begin_ns)
         way = ((begin_ns, here), (begin_ns + abs(target_ns - here) * SLEW, target_ns))
@@ -51,10 +53,16 @@ class Tie:
 
     def jumped(self, at_ns: int, by_ns: int) -> Self:
         """Ahead by so much from this moment on, also where a slew is under way."""
+        at_ns = self._whole(at_ns)
         here = self.offset_ns(at_ns)
         before = tuple(knot for knot in self.knots if knot[0] <= at_ns)
         after = tuple((t, offset + by_ns) for t, offset in self.knots if t > at_ns)
         return type(self)((*before, (at_ns, here), (at_ns, here + by_ns), *after)[-KNOTS_MAX:])
+
+    def _whole(self, mono_ns: int) -> int:
+        """The last moment until this one where a slew stands at a whole nanosecond: cut there, it stays the same."""
+        at = bisect_right(self.knots, mono_ns, key=_time)
+        return mono_ns - (mono_ns - self.knots[at - 1][0]) % SLEW if 0 < at < len(self.knots) else mono_ns
 
 
 def _time(knot: Knot) -> int:
