@@ -12,14 +12,13 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pydantic
 
+from sensorline.findings import Finding, Level
 from telemetry import adapters
 from telemetry.enrolment import KEY_FILE
 from telemetry.errors import SensorlineError
@@ -32,24 +31,6 @@ INSPECT_WAIT_S = 20.0
 EPOCH_MIN_S = 1_767_225_600  # 2026-01-01: a clock before this was never set
 EXTRAS = {"kafka": "aiokafka", "elasticsearch": "elasticsearch"}
 SERVERLESS = frozenset({"sqlite", "duckdb", "memory"})
-
-
-class Level(StrEnum):
-    """How a check ended; only an error makes the command fail."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found, and what mends it."""
-
-    check: str
-    level: Level
-    detail: str
-    mend: str = ""
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -230,8 +211,3 @@ def _sqlite(file: Path, config: Any) -> Finding:
     except sqlite3.Error as e:
         return Finding("log", Level.ERROR, f"{file}: {e}", "restore a backup into another data folder")
     return Finding("log", Level.OK, f"{file}, {file.stat().st_size:,} bytes, synchronous=FULL")
-
-
-def has_error(findings: list[Finding]) -> bool:
-    """Whether the command must fail."""
-    return any(f.level is Level.ERROR for f in findings)

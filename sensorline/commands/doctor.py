@@ -7,7 +7,7 @@ import typer
 from sensorline.commands._options import Config, DataDir, Host, Json, LogName, Port, Sets, StoreName, load_settings
 
 if TYPE_CHECKING:
-    from sensorline.doctor import Finding
+    from sensorline.findings import Finding
 
 COLOURS = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "error": typer.colors.RED}
 
@@ -28,6 +28,7 @@ def doctor(
 
     from sensorline import doctor as work
     from sensorline import loop, output
+    from sensorline.findings import has_error
 
     loop.log_to_stderr("critical")  # a driver's own complaints: each is a finding here
     settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
@@ -42,7 +43,7 @@ def doctor(
                 _show(finding)
         return found
 
-    if work.has_error(asyncio.run(examine())):
+    if has_error(asyncio.run(examine())):
         raise typer.Exit(1)
 
 

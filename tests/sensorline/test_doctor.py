@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensorline import doctor
-from sensorline.doctor import Finding, Level
+from sensorline.findings import Finding, Level
 from telemetry.settings import Gateway, Settings
 from tests.sensorline.program import invoke, sensorline
 
