@@ -111,7 +111,7 @@ class Intake:
         return self._dialects[name]
 
     async def _check_source(self, parsed: Parsed, holder: Holder) -> None:
-        if parsed.source_id is None or parsed.source_id == holder.source_id:
+        if parsed.source_id is None or parsed.source_id == holder.source_id or parsed.source_id in holder.also_pinned:
             return
         pinned = await self._enrolment.pin(holder, parsed.source_id)
         if pinned != parsed.source_id:

@@ -1,19 +1,30 @@
 """What the gateway's routes work with: built once by the station, found by each request in `app.state.services`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from starlette.requests import HTTPConnection
 
 from gateway.audit import Audit
 from gateway.intake import Intake
+from gateway.tries import Tries
 from telemetry import metrics
 from telemetry.clock import Clock
 from telemetry.device_settings import DeviceSettings
 from telemetry.enrolment import Enrolment
+from telemetry.mqtt_accounts import Accounts
 from telemetry.ports import Log, Store
 from telemetry.registry import Registry
 from telemetry.settings import Settings
+
+
+@dataclass(slots=True)
+class MqttState:
+    """How the listener fares at its broker; `state` is off, connected or disconnected."""
+
+    state: Literal["off", "connected", "disconnected"] = "off"
+    reason: str = ""  # of the last failure
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Services:
     audit: Audit
     device_settings: DeviceSettings
     lag: Callable[[], Awaitable[dict[str, int]]]
+    tries: Tries = field(default_factory=Tries)
+    mqtt: MqttState = field(default_factory=MqttState)
 
     @classmethod
     def build(
@@ -41,11 +54,12 @@ class Services:
         store: Store,
         registry: Registry,
         lag: Callable[[], Awaitable[dict[str, int]]],
+        accounts: Accounts | None = None,
     ) -> "Services":
-        """Wire the gateway's own parts to what the station opened."""
+        """Wire the gateway's own parts to what the station opened; `accounts` are a broker's."""
         gateway = settings.gateway
         metrics.devices_age_seconds.set_function(registry.age_s)
-        enrolment = Enrolment(log, registry, clock, wait_s=gateway.append_wait_s)
+        enrolment = Enrolment(log, registry, clock, wait_s=gateway.append_wait_s, accounts=accounts)
         intake = Intake(gateway, clock, log, registry, enrolment)
         audit = Audit(log, clock, wait_s=gateway.append_wait_s)
         device_settings = DeviceSettings(log, registry, clock, wait_s=gateway.append_wait_s)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consumers import health, retention
 from consumers.index import Index
@@ -23,6 +23,7 @@ from consumers.runner import Processor, Runner
 from gateway.app import create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
+from telemetry import adapters
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, SensorlineError
 from telemetry.logs import open_log
@@ -31,6 +32,9 @@ from telemetry.registry import Registry
 from telemetry.settings import Settings
 from telemetry.stores import open_store
 from telemetry.table import Table
+
+if TYPE_CHECKING:
+    from gateway.listeners.mqtt import Listener as MqttListener
 
 logger = logging.getLogger(__name__)
 
@@ -166,13 +170,24 @@ async def _gateway(engine: Engine) -> AsyncIterator[Ready]:
     services = engine.services()
     key = await services.enrolment.ensure_operator(settings.data_dir)
     server = Server(settings.gateway, create_app(services))
+    broker = _mqtt_listener(services)
     port = await server.start()
+    if broker is not None:
+        await broker.start()
     scheme = "https" if settings.gateway.certfile else "http"
     url = settings.gateway.public_url or f"{scheme}://{settings.gateway.host}:{port}"
     try:
         yield Ready(url, key, settings.data_dir / "operator.key", os.getpid())
     finally:
-        await server.stop()
+        await asyncio.gather(server.stop(), *([broker.stop()] if broker is not None else []))
+
+
+def _mqtt_listener(services: Services) -> "MqttListener | None":
+    """The listener at the configured broker, if there is one; its library is an extra."""
+    if not services.settings.gateway.mqtt.url:
+        return None
+    listener: MqttListener = adapters.load("gateway.listeners", "mqtt").Listener(services)
+    return listener
 
 
 async def _supervise(

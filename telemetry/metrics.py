@@ -50,6 +50,24 @@ retention_alarm = Gauge(
 devices_age_seconds = Gauge(
     "sensorline_devices_age_seconds", "Since the device registry was last known to be current.", registry=REGISTRY
 )
+codes_refused = Counter(
+    "sensorline_codes_refused", "Enrolment codes that were wrong, used or expired.", registry=REGISTRY
+)
+mqtt_accounts_failed = Counter(
+    "sensorline_mqtt_accounts_failed",
+    "Accounts that the broker could not be told of at once, by what: issued or ended; `sensorline mqtt sync` mends it.",
+    ["what"],
+    registry=REGISTRY,
+)
+mqtt_connected = Gauge(
+    "sensorline_mqtt_connected", "1 while the gateway is subscribed at its broker.", registry=REGISTRY
+)
+mqtt_dropped = Counter(
+    "sensorline_mqtt_dropped", "Messages over MQTT that nobody was told of, by reason.", ["reason"], registry=REGISTRY
+)
+mqtt_receipts_lost = Counter(
+    "sensorline_mqtt_receipts_lost", "Receipts that the broker did not take; the edge sends again.", registry=REGISTRY
+)
 
 
 def render() -> bytes:

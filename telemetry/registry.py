@@ -18,7 +18,7 @@ both and every reader finds the same winner.  Changes are made in `telemetry.enr
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
@@ -65,6 +65,7 @@ class Holder:
     expires_ns: int | None
     source_id: str | None
     sender: Sender
+    also_pinned: frozenset[str] = frozenset()  # source ids of the device's other tokens that may send as well
 
     @property
     def token_id(self) -> str:
@@ -147,6 +148,24 @@ class Registry:
         if held.expires_ns is not None and now_ns >= held.expires_ns:
             return None
         return held if credentials.same(held.digest, digest) else None
+
+    def holder_of(self, device: str, now_ns: int) -> Holder | None:
+        """For a device that somebody else vouches for (the MQTT broker, by the topic): who sends, or None, when it is
+        not enrolled or has no valid token.
+
+        Which of its tokens was used is not known: the newest one that no phone is pinned to stands for all, and
+        `also_pinned` has the pins of them all.
+        """
+        enrolled = self.device(device)
+        if enrolled is None:
+            return None
+        read = [h for d in self.digests(enrolled) if (h := self._read_holder(d)) is not None]
+        valid = [h for h in read if h.expires_ns is None or now_ns < h.expires_ns]
+        if not valid:
+            return None
+        newest = max(valid, key=lambda h: (h.source_id is None, self.token_value(h.digest)["created_ns"], h.digest))
+        pinned = frozenset(h.source_id for h in valid if h.source_id is not None)
+        return replace(newest, also_pinned=pinned)
 
     def operator(self, key: str) -> Operator | None:
         """Whose key this is, or None."""

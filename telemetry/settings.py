@@ -45,6 +45,26 @@ class Limits(Section):
     in_flight_bytes_max: int = Field(256 * 2**20, gt=0, description="bodies held in memory at once, inflated")
 
 
+class Mqtt(Section):
+    """The gateway's place at an MQTT broker."""
+
+    url: str = Field("", description="mqtt://, mqtts://, ws:// or wss:// of the broker; empty = no MQTT")
+    username: str = ""
+    password_file: str = Field("", description="holds the password of that account, in one line")
+    cafile: str = Field("", description="authority of a broker with a certificate of its own")
+    group: str = Field(
+        "gateways", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="gateways of one group share messages"
+    )
+    in_flight_max: int = Field(20, ge=1, le=1000, description="messages of QoS 1 that are worked on at once")
+    qos0_max: int = Field(
+        200, ge=1, le=10_000, description="messages of QoS 0 in hand; what is over is dropped, counted"
+    )
+    message_bytes_max: int = Field(256 * 1024, gt=0, description="payload on the wire")
+    keepalive_s: int = Field(30, ge=5, le=3600)
+    connect_wait_s: float = Field(10.0, gt=0, description="for each answer of the broker")
+    phone_wait_s: float = Field(60.0, ge=0, description="try a phone's message again so long: a phone never resends")
+
+
 class Gateway(Section):
     """Where the gateway listens."""
 
@@ -59,6 +79,7 @@ class Gateway(Section):
     devices_stale_s: float = Field(5.0, gt=0, description="refuse devices when the registry's tail is older")
     stop_wait_s: float = Field(8.0, gt=0, description="to finish requests after SIGTERM")
     limits: Limits = Limits()
+    mqtt: Mqtt = Mqtt()
 
 
 class Consumers(Section):

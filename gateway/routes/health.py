@@ -31,6 +31,9 @@ class Ready(Answer):
 
     status: Literal["ready"]
     devices_age_s: float = Field(ge=0, description="Since the device registry was last known to be current.")
+    mqtt: Literal["off", "connected", "disconnected"] = Field(
+        description="The broker; one that is away is no reason to send this gateway no HTTP."
+    )
 
 
 @router.get("/healthz", response_model=Alive)
@@ -48,7 +51,7 @@ async def readyz(services: Asked) -> Json:
             await services.log.ends(BATCHES)
     except TimeoutError as e:
         raise LogUnavailable(f"the log did not answer within {PROBE_WAIT_S:g} s", retry_after_s=1.0) from e
-    return Json({"status": "ready", "devices_age_s": services.registry.age_s()})
+    return Json({"status": "ready", "devices_age_s": services.registry.age_s(), "mqtt": services.mqtt.state})
 
 
 @router.get(
