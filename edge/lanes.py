@@ -1,10 +1,10 @@
 """Which lane may send, and when a backlog becomes one of its own.  Pure: time is an argument.
 
-    live       sends whenever it has something
-    backlog    waits while more than one live batch does, and is paid by the byte: live data comes first, also on a
-               thin line
-    outage     the live lane got nothing through for `outage_s`: at the first batch that goes through again, what has
-               gathered becomes backlog and a new live session begins
+live       sends whenever it has something
+backlog    waits while more than one live batch does, and is paid by the byte: live data comes first, also on a
+           thin line
+outage     the live lane got nothing through for `outage_s`: at the first batch that goes through again, what has
+           gathered becomes backlog and a new live session begins
 """
 
 BURST_S = 1.0

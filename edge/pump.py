@@ -1,25 +1,24 @@
-"""Sources' readings -> batcher -> spool: one writer, so that a source which is cancelled or hangs loses nothing.
+"""Sources' readings -> batches -> spool: one writer, so that a source which is cancelled or hangs loses nothing.
 
-A source waits while `DUE_MAX` cuts are not yet taken by the spool (which is where `on_full = block` is felt).  A
-cursor goes to the spool with the cut that holds the last of its readings, in one transaction.
+A source waits while `DUE_MAX` parcels are not yet taken by the spool: that is how `on_full = block` reaches it.
+Until the clock has been set, readings that were stamped by it are gathered apart, as drafts.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from edge.batcher import Batcher, Cut, CutLimits
+from edge.batcher import Cut, CutLimits
+from edge.gathering import Gathered, Gathering
 from edge.spooled import Epoch
+from edge.stamping import Taken
 from edge.waiting import until
 from telemetry.batch import Series
 from telemetry.clock import Clock
 
-logger = logging.getLogger(__name__)
-
-DUE_MAX = 4  # each is at most what one append can bring, and a batch
+DUE_MAX = 4  # parcels; each is at most what one put and one batch bring
 
 
 class Basin(Protocol):
@@ -34,10 +33,10 @@ class Basin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stamping:
-    """The clock that stamps readings now; `draft`: it has not been set yet."""
+    """The clock that stamps readings now, and whether what it stamps is held back."""
 
     epoch: Epoch
-    draft: bool
+    is_holding: bool
 
 
 class Pump:
@@ -46,53 +45,55 @@ class Pump:
     def __init__(self, spool: Basin, clock: Clock, limits: CutLimits, stamping: Callable[[], Stamping]) -> None:
         self._spool = spool
         self._clock = clock
-        self._batcher = Batcher(limits)
         self._stamping = stamping
-        self._cursors: dict[str, str] = {}  # of readings that are in the batcher, by source
+        self._plain = Gathering(limits)
+        self._drafts = Gathering(limits)
+        self._drafted: set[str] = set()  # sources with drafts: all of their readings stay in one order
         self._due: deque[Callable[[], Awaitable[None]]] = deque()
-        self._woken = asyncio.Event()  # for the writer: there is something, or it is due at another time
-        self._moved = asyncio.Event()  # for those who wait: something was written
+        self._woken = asyncio.Event()  # the writer: there is something, or it is due at another time
+        self._moved = asyncio.Event()  # those who wait: something was written
 
-    async def put(self, source: str, series: Sequence[Series], cursor: str | None) -> None:
-        """Take these; waits while the spool does not keep up."""
+    async def put(
+        self,
+        source: str,
+        series: Sequence[Series],
+        cursor: str | None,
+        take: Callable[[], Taken] = lambda: Taken(False),
+    ) -> None:
+        """Take these; waits while the spool does not keep up.  `take` is asked when they enter: see `View.take`."""
         while len(self._due) >= DUE_MAX:
             await self._wait_moved()
-        now_s = self._clock.monotonic_s()
-        was_empty = self._is_empty
-        cuts: list[Cut] = []
-        is_partly_cut = False
-        for n, one in enumerate(series):
-            made = self._batcher.append(one, now_s)
-            cuts += made
-            is_partly_cut = is_partly_cut or bool(made and (n > 0 or self._is_empty))
-        if cursor is not None and is_partly_cut:  # the rest goes along, or a crash would have these read again
-            cuts += self._batcher.flush()
-        is_whole = self._is_empty
-        if cursor is not None and is_whole:
-            self._cursors[source] = cursor
-        if cuts or (is_whole and self._cursors):
-            self._cut(cuts)
-        if cursor is not None and not is_whole:
-            self._cursors[source] = cursor
-        if was_empty and not is_whole:
+        taken, stamping = take(), self._stamping()
+        if taken.shift_ns:
+            series = [replace(s, t=s.t + taken.shift_ns) for s in series]
+        draft = stamping.is_holding and (taken.was_used or source in self._drafted)
+        if draft and source not in self._drafted:
+            self._drafted.add(source)
+            self._write(self._plain.flush(), stamping.epoch, draft=False)
+        gathering = self._drafts if draft else self._plain
+        was_due_s = gathering.due_s
+        self._write(gathering.append(source, series, cursor, self._clock.monotonic_s()), stamping.epoch, draft=draft)
+        if gathering.due_s != was_due_s:
             self._woken.set()
 
     def set_period(self, period_s: float) -> None:
         """Cut after this long from now on."""
-        self._batcher.limits = replace(self._batcher.limits, period_s=period_s)
+        self._plain.set_period(period_s)
+        self._drafts.set_period(period_s)
         self._woken.set()
 
-    def then(self, step: Callable[[], Awaitable[None]], stamping: Stamping | None = None) -> None:
-        """Cut what is here, as stamped by `stamping` (the present one unless given), and do `step` behind it.
+    def then(self, step: Callable[[], Awaitable[None]], epoch: Epoch) -> None:
+        """Cut what is here, as `epoch` stamped it, and do `step` behind it; what comes later comes after.
 
         For what must stand between readings: a new session, the end of the drafts.
         """
-        self._flush(stamping)
+        self._flush(epoch)
+        self._drafted.clear()
         self._push(step)
 
     async def flush(self) -> None:
         """Returns when the spool has taken all that was put."""
-        self._flush(None)
+        self._flush(self._stamping().epoch)
         while self._due:
             await self._wait_moved()
 
@@ -105,35 +106,29 @@ class Pump:
                 self._due.popleft()
                 self._moved.set()
                 continue
-            due_s = self._batcher.due_s
+            due_s = min((g.due_s for g in (self._plain, self._drafts) if g.due_s is not None), default=None)
             if due_s is None:
                 await self._woken.wait()
             elif due_s <= self._clock.monotonic_s():
-                self._flush(None)
+                self._flush(self._stamping().epoch)
             else:
                 await until(self._woken, self._clock, due_s - self._clock.monotonic_s())
 
     @property
-    def backlog(self) -> int:
-        """Cuts that the spool has not taken yet."""
+    def waiting(self) -> int:
+        """Parcels that the spool has not taken yet."""
         return len(self._due)
 
-    @property
-    def _is_empty(self) -> bool:
-        return self._batcher.due_s is None
+    def _flush(self, epoch: Epoch) -> None:
+        self._write(self._drafts.flush(), epoch, draft=True)
+        self._write(self._plain.flush(), epoch, draft=False)
 
-    def _flush(self, stamping: Stamping | None) -> None:
-        cuts = self._batcher.flush()
-        if cuts or self._cursors:
-            self._cut(cuts, stamping)
-
-    def _cut(self, cuts: Sequence[Cut], stamping: Stamping | None = None) -> None:
-        """Whatever the batcher held when these were cut is in them: so are the readings of all cursors here."""
-        now = stamping or self._stamping()
-        cursors, self._cursors = self._cursors, {}
+    def _write(self, gathered: Gathered | None, epoch: Epoch, *, draft: bool) -> None:
+        if gathered is None:
+            return
 
         async def write() -> None:
-            await self._spool.put(cuts, epoch=now.epoch, cursors=cursors, draft=now.draft)
+            await self._spool.put(gathered.cuts, epoch=epoch, cursors=gathered.cursors, draft=draft)
 
         self._push(write)
 

@@ -51,7 +51,7 @@ class Ledger:
         self._broken: OSError | None = None  # for ever: after a failed fsync nobody knows what is on disk
 
     async def __aenter__(self) -> Self:
-        self._fd = await asyncio.to_thread(_open, self._path)
+        self._fd = await asyncio.to_thread(open_for_append, self._path)
         return self
 
     async def __aexit__(
@@ -90,7 +90,7 @@ class Ledger:
             waiting, self._waiting = self._waiting, []
             try:
                 if self._broken is None:
-                    await asyncio.to_thread(_write, self._fd, b"".join(lines))
+                    await asyncio.to_thread(write_through, self._fd, b"".join(lines))
             except OSError as e:
                 self._broken = e
             _settle(waiting, self._broken)
@@ -115,14 +115,15 @@ def read(path: Path) -> dict[BatchId, Handed]:
 def _take(handed: dict[BatchId, Handed], line: dict[str, Any]) -> None:
     id_ = BatchId(line["device"], line["session"], line["seq"])
     if "hash" in line:
-        if id_ in handed:
+        if id_ in handed and handed[id_].end is not End.DROPPED:  # a seq that was not committed is given again
             raise ValueError(f"{id_} was handed over twice")
         handed[id_] = Handed(id_, line["hash"], line["readings"])
     else:
         handed[id_] = replace(handed[id_], end=End(line["end"]), reason=line.get("reason", ""))
 
 
-def _open(path: Path) -> int:
+def open_for_append(path: Path) -> int:
+    """A descriptor of a ledger without a torn last line; makes it.  Raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.ftruncate(fd, path.read_bytes().rfind(b"\n") + 1)
@@ -133,7 +134,8 @@ def _open(path: Path) -> int:
     return fd
 
 
-def _write(fd: int, data: bytes) -> None:
+def write_through(fd: int, data: bytes) -> None:
+    """On disk when it returns; raises `OSError`."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
