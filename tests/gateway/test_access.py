@@ -13,7 +13,7 @@ from telemetry.ports import AUDIT, Record
 from tests.gateway.gateway_world import World, batch, bearer, gateway, message, stored
 
 # What a route needs: this table is the contract, the OpenAPI document must agree with it.
-OPEN, LOOPBACK, DEVICE = "open", "loopback", "device"
+OPEN, LOOPBACK, DEVICE, CODE = "open", "loopback", "device", "code"
 NEEDS = {
     "POST /v1/batches": DEVICE,
     "POST /v1/sensor-logger": DEVICE,
@@ -26,6 +26,9 @@ NEEDS = {
     "PATCH /v1/devices/{device}": Role.OPERATOR,
     "POST /v1/devices/{device}/rotate": Role.OPERATOR,
     "POST /v1/devices/{device}/revoke": Role.OPERATOR,
+    "POST /v1/devices/{device}/codes": Role.OPERATOR,
+    "POST /v1/enroll": CODE,
+    "GET /v1/mqtt/accounts": Role.ADMIN,
     "POST /v1/deadletters/replay": Role.OPERATOR,
     "DELETE /v1/devices/{device}": Role.ADMIN,
     "POST /v1/operators": Role.ADMIN,
@@ -44,6 +47,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/devices/{device}": {"platform": "ios"},
     "PUT /v1/devices/{device}/settings": {"sources": {"imu": {"rate_hz": 50}}},
     "POST /v1/operators": {"name": "new", "role": "viewer"},
+    "POST /v1/enroll": {"code": "K7QM-2XPD"},
     "POST /v1/deadletters/replay": {"all": True},
 }
 PARAMETERS = {"device": "pi", "sensor": "acceleration", "from": "0", "to": "9", "format": "csv"}
@@ -61,6 +65,8 @@ def _expected(need: str, who: str) -> int | None:
     """The status that refuses, or None when the caller may."""
     if need == OPEN or (need == LOOPBACK and who == "nobody"):
         return None
+    if need == CODE:  # no key helps
+        return 404
     if who in {"nobody", "stranger"}:
         return 401
     if need == DEVICE:
