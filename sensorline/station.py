@@ -35,6 +35,7 @@ from telemetry.table import Table
 
 if TYPE_CHECKING:
     from gateway.listeners.mqtt import Listener as MqttListener
+    from telemetry.mqtt_accounts import Accounts
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class Engine:
             store=self.store,
             registry=self.registry,
             lag=self.lag,
+            accounts=_broker_accounts(self.settings),
         )
 
     def retention(self) -> Coroutine[Any, Any, None]:
@@ -188,6 +190,17 @@ def _mqtt_listener(services: Services) -> "MqttListener | None":
         return None
     listener: MqttListener = adapters.load("gateway.listeners", "mqtt").Listener(services)
     return listener
+
+
+def _broker_accounts(settings: Settings) -> "Accounts | None":
+    """Who tells the configured broker of tokens; None where this gateway does not manage its accounts."""
+    if not settings.gateway.mqtt.url or not settings.gateway.mqtt.admin_username:
+        return None
+    try:
+        from gateway.mqtt_accounts import BrokerAccounts
+    except ModuleNotFoundError as e:
+        raise Misconfigured(f"gateway.mqtt needs {e.name!r}: pip install 'sensorline[mqtt]'") from e
+    return BrokerAccounts(settings.gateway.mqtt)
 
 
 async def _supervise(

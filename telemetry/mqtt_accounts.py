@@ -33,7 +33,7 @@ class Account(NamedTuple):
 class Accounts(Protocol):
     """Told of each token when it is issued and when it ends.  Never raises: what fails is mended by `mqtt sync`."""
 
-    async def issued(self, device: str, token_id: str, token: str) -> None:
+    async def issued(self, device: str, token: str, token_id: str) -> None:
         """Let it in, at once."""
         ...
 
@@ -45,7 +45,7 @@ class Accounts(Protocol):
 class NoAccounts:
     """No broker to tell."""
 
-    async def issued(self, device: str, token_id: str, token: str) -> None:
+    async def issued(self, device: str, token: str, token_id: str) -> None:
         """Nothing to do."""
 
     async def ended(self, device: str, token_ids: Sequence[str]) -> None:

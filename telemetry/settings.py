@@ -51,6 +51,10 @@ class Mqtt(Section):
     url: str = Field("", description="mqtt://, mqtts://, ws:// or wss:// of the broker; empty = no MQTT")
     username: str = ""
     password_file: str = Field("", description="holds the password of that account, in one line")
+    admin_username: str = Field(
+        "", description="manages the broker's accounts; empty = only `mqtt sync` elsewhere does"
+    )
+    admin_password_file: str = Field("", description="holds that account's password, in one line")
     cafile: str = Field("", description="authority of a broker with a certificate of its own")
     group: str = Field(
         "gateways", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="gateways of one group share messages"
