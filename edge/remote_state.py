@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telemetry import failpoints
+from telemetry.errors import Misconfigured
 from telemetry.remote_settings import NO_CHANGES, Versioned
 
 logger = logging.getLogger(__name__)
@@ -32,16 +33,24 @@ def load(folder: Path) -> State:
     """The state as last saved; a file that makes no sense is set aside, and the edge's own settings hold alone."""
     file = folder / FILE
     try:
-        with file.open("rb") as opened:
+        return read(folder)
+    except Misconfigured as e:
+        aside = file.with_suffix(".unreadable")
+        logger.error("%s; it was set aside as %s", e.message, aside.name)  # noqa: TRY400 - the text says it all
+        file.replace(aside)
+        return State()
+
+
+def read(folder: Path) -> State:
+    """The state as last saved, the first one where there is none; raises `Misconfigured` for garbage, and `OSError`."""
+    try:
+        with (folder / FILE).open("rb") as opened:
             return State.model_validate_json(opened.read(FILE_BYTES_MAX))
     except FileNotFoundError:
         return State()
     except ValidationError as e:
-        aside = file.with_suffix(".unreadable")
         why = e.errors(include_url=False, include_input=False)[0]["msg"]
-        logger.error("%s makes no sense and was set aside as %s: %s", file, aside.name, why)  # noqa: TRY400
-        file.replace(aside)
-        return State()
+        raise Misconfigured(f"{folder / FILE} makes no sense: {why}") from e
 
 
 def save(folder: Path, state: State) -> None:

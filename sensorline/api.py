@@ -14,6 +14,17 @@ import httpx
 import msgspec
 
 from sensorline import output
+from sensorline.answers import (
+    Account,
+    Code,
+    DeadLetter,
+    Deleted,
+    Device,
+    DeviceSettings,
+    Issued,
+    Replayed,
+    Stats,
+)
 from telemetry.enrolment import KEY_FILE
 from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
 
@@ -24,78 +35,6 @@ LOOK_AGAIN_S = 0.2
 START_WAIT_S = 30.0  # for a station that is just starting: with Kafka it takes its time
 
 T = TypeVar("T")
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A device's token without its secret; times are UTC nanoseconds."""
-
-    id: str
-    created_ns: int | None = None
-    expires_ns: int | None = None
-    revoked_ns: int | None = None
-
-
-class Device(msgspec.Struct, frozen=True):
-    """A device as registered and as seen in the store."""
-
-    device: str
-    registered: bool = True
-    platform: str = ""
-    standardised: bool = False
-    readings: int = 0
-    first_ns: int | None = None
-    last_ns: int | None = None
-    sensors: tuple[str, ...] = ()
-    tokens: tuple[Token, ...] = ()
-
-
-class Issued(msgspec.Struct, frozen=True):
-    """A token, shown this once."""
-
-    device: str
-    token: str
-    token_id: str
-
-
-class Deleted(msgspec.Struct, frozen=True):
-    """A device's rows are gone from the store; its bytes leave the log by that ISO date."""
-
-    device: str
-    rows: int
-    log_clean_by: str
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A record that could not be stored, and why."""
-
-    id: str
-    reason: str
-    detail: str
-    topic: str
-    partition: int
-    offset: int
-    key: str
-    at_ns: int
-    replayed: bool
-    session: str | None = None
-    seq: int | None = None
-
-
-class Replayed(msgspec.Struct, frozen=True):
-    """How many dead letters went back into their topic; `left` are beyond what one call takes."""
-
-    replayed: int
-    skipped: int
-    left: int = 0
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """What can be queried now, and how many records each consumer has yet to read."""
-
-    readings: int
-    batches: int
-    devices: int
-    lag: dict[str, int] = {}
 
 
 class Refused(SensorlineError):
@@ -192,6 +131,22 @@ class Api:
         body = {"token_id": token_id} if token_id else {}
         answer = self._ask(dict[str, Any], "POST", f"/v1/devices/{_segment(device)}/revoke", body=body)
         return int(answer["revoked"])
+
+    def device_settings(self, device: str) -> DeviceSettings:
+        """What an edge is to run with, and what it reports."""
+        return self._ask(DeviceSettings, "GET", f"/v1/devices/{_segment(device)}/settings")
+
+    def change_device_settings(self, device: str, changes: dict[str, Any]) -> DeviceSettings:
+        """Give an edge these settings, in place of those of before."""
+        return self._ask(DeviceSettings, "PUT", f"/v1/devices/{_segment(device)}/settings", body=changes)
+
+    def offer_code(self, device: str) -> Code:
+        """A code that enrols a device, once."""
+        return self._ask(Code, "POST", f"/v1/devices/{_segment(device)}/codes")
+
+    def mqtt_accounts(self) -> list[Account]:
+        """The accounts that an MQTT broker should have."""
+        return self._ask(dict[str, list[Account]], "GET", "/v1/mqtt/accounts", timeout=STREAM_TIMEOUT)["accounts"]
 
     def delete_device(self, device: str) -> Deleted:
         """Remove a device and its readings, for good."""

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorline.commands import device_settings
 from sensorline.commands._options import Config, DataDir, Json, Key, Url, load_settings, local_url, open_api
 from telemetry.errors import SensorlineError
 
 if TYPE_CHECKING:
-    from sensorline.api import Device, Issued
+    from sensorline.answers import Device, Issued
 
 app = typer.Typer(help="Register, list, rotate, revoke and delete devices.", no_args_is_help=True)
+app.command("settings")(device_settings.settings)
 
 Name = Annotated[str, typer.Argument(help="The device.")]
 PublicUrl = Annotated[
@@ -62,6 +64,31 @@ def add(
                 _show(issued, told, png, qr=not no_qr, as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def code(
+    name: Name,
+    public_url: PublicUrl = None,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Get a code that a Pi exchanges for its token: good once, for ten minutes.  The device need not exist yet."""
+    import msgspec
+
+    from sensorline import output
+
+    told = public_url or _public_url(url, config, data_dir)
+    with open_api(url, key, config, data_dir) as api:
+        made = api.offer_code(name)
+    if as_json:
+        output.json_line(msgspec.to_builtins(made))
+        return
+    typer.echo(f"{made.device}: {made.code}, good once and until {output.when(made.expires_ns)}.  On the Pi:")
+    typer.echo(f"  sensorline edge enroll {told} {made.code}")
 
 
 @app.command("list")

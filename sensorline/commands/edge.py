@@ -2,4 +2,8 @@
 
 import typer
 
+from sensorline.commands import edge_setup
+
 app = typer.Typer(help="The agent of a Pi: configure, check, run, ask how it is.", no_args_is_help=True)
+app.command("init")(edge_setup.init)
+app.command("check")(edge_setup.check)
