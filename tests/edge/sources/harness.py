@@ -25,9 +25,11 @@ class Kept:
     losses: Counter[str] = field(default_factory=Counter)
     cursors: list[str] = field(default_factory=list)
     puts: int = 0
+    by_put: list[Sequence[Series]] = field(default_factory=list)
 
     async def put(self, series: Sequence[Series], *, cursor: str | None = None) -> None:
         self.puts += 1
+        self.by_put.append(series)
         self.series += series
         if cursor is not None:
             self.cursors.append(cursor)
