@@ -1,4 +1,4 @@
-"""What a session's seqs say: received, missing, duplicate, reordered, late.  Pure.
+"""What a session's headers say: received, missing, duplicate, reordered, late; and of its clock.  Pure.
 
 Lateness is judged by seq, not by any clock: a batch is reordered when a higher seq was seen before it, and late
 when more than `LATE_SEQS` higher ones were.
@@ -7,6 +7,7 @@ when more than `LATE_SEQS` higher ones were.
 from bisect import bisect_right
 from dataclasses import replace
 
+from consumers import clock_offset
 from telemetry.ports import Session
 from telemetry.records import BatchHeaders
 
@@ -22,14 +23,25 @@ def apply(state: Session | None, batch: BatchHeaders, partition: int, offset: in
         state = _empty(batch, partition)
     if state.partition == partition and offset < state.next_offset:
         return state
-    state = replace(state, partition=partition, next_offset=offset + 1, last_received_ns=batch.received_ns)
+    clock = clock_offset.apply(state.clock, batch)
     if contains(state.seqs, batch.id.seq):
-        return replace(state, duplicate_batches=state.duplicate_batches + 1)
+        return replace(
+            state,
+            partition=partition,
+            next_offset=offset + 1,
+            last_received_ns=batch.received_ns,
+            clock=clock,
+            duplicate_batches=state.duplicate_batches + 1,
+        )
     highest = state.seqs[-1][1] if state.seqs else -1
     behind = highest - batch.id.seq
     seqs, forgotten = _bounded(add(state.seqs, batch.id.seq))
     return replace(
         state,
+        partition=partition,
+        next_offset=offset + 1,
+        last_received_ns=batch.received_ns,
+        clock=clock,
         seqs=seqs,
         forgotten_batches=state.forgotten_batches + forgotten,
         received_batches=state.received_batches + 1,

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from telemetry.batch import Batch, BatchId
 from telemetry.outcome import Reason
+from telemetry.session_clock import UNKNOWN, SessionClock
 
 # --- topics ---------------------------------------------------------------------------------------------------
 
@@ -253,8 +254,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session's completeness, as the ledger keeps it; `seqs` are received seq intervals, both ends included.
+    """A session's completeness and its clock, as the ledger keeps them.
 
+    `seqs` are received seq intervals, both ends included.
     `next_offset` is the log position this state covers up to: an older write never replaces a newer one.
     """
 
@@ -273,6 +275,7 @@ class Session:
     partition: int
     next_offset: int
     forgotten_batches: int = 0  # missing ones in gaps so old that their place is no longer kept
+    clock: SessionClock = UNKNOWN
 
     @property
     def missing_batches(self) -> int:

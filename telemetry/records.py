@@ -26,9 +26,11 @@ class BatchHeaders:
     rejected: int = 0  # readings of the same message that were refused one by one
     dropped: int = 0  # readings that a tombstone announces
     said: Beside = beside.NOTHING  # what travelled beside the batch
+    newest_ns: int | None = None  # its newest reading's time, None where there is none (and in records of old)
 
     def to_map(self) -> dict[str, str]:
         """As header texts."""
+        newest = {} if self.newest_ns is None else {"newest": str(self.newest_ns)}
         return {
             "session": self.id.session,
             "seq": str(self.id.seq),
@@ -38,6 +40,7 @@ class BatchHeaders:
             "dialect": self.dialect,
             "rejected": str(self.rejected),
             "dropped": str(self.dropped),
+            **newest,
             **self.said.to_headers(),
         }
 
@@ -55,6 +58,7 @@ class BatchHeaders:
                 int(h.get("rejected", "0")),
                 int(h.get("dropped", "0")),
                 Beside.of_headers(h),
+                int(h["newest"]) if "newest" in h else None,
             )
         except (KeyError, ValueError) as e:
             raise Malformed(f"record {entry.topic}/{entry.partition}@{entry.offset} has no batch headers: {e!r}") from e
@@ -67,9 +71,22 @@ def batch_record(
     value = wire.encode(batch)
     dropped = batch.dropped.readings if batch.dropped else 0
     headers = BatchHeaders(
-        batch.id, wire.content_hash(value), batch.readings, received_ns, dialect, rejected, dropped, said
+        batch.id,
+        wire.content_hash(value),
+        batch.readings,
+        received_ns,
+        dialect,
+        rejected,
+        dropped,
+        said,
+        newest_ns(batch),
     )
     return Record(batch.device, value, headers.to_map(), batch)
+
+
+def newest_ns(batch: Batch) -> int | None:
+    """The time of its newest reading, None when it has none."""
+    return max((int(series.t.max()) for series in batch.series if len(series)), default=None)
 
 
 def item_of(entry: Entry) -> Item:

@@ -4,13 +4,13 @@
 
 from collections.abc import Sequence
 
-import orjson
 import pyarrow as pa
 
 from telemetry.batch import BatchId
 from telemetry.ports import Claim, DeviceSeen, Session, Span
 from telemetry.stores._buckets import bounds, buckets
-from telemetry.stores._duck_schema import OTHER, SESSION_COLUMNS, Cursor, table_of
+from telemetry.stores._duck_schema import OTHER, Cursor, table_of
+from telemetry.stores._sessions import COLUMNS, FLAGS, TEXTS, flat, session_of
 from telemetry.stores._tables import (
     PIECE_ROWS_MAX,
     envelope_schema,
@@ -21,7 +21,10 @@ from telemetry.stores._tables import (
 )
 
 SESSIONS_LISTED_MAX = 10_000
-_SESSIONS = ", ".join(SESSION_COLUMNS)
+_SESSIONS = ", ".join(COLUMNS)
+_SESSIONS_SCHEMA = pa.schema(
+    [(name, pa.string() if name in TEXTS else pa.bool_() if name in FLAGS else pa.int64()) for name in COLUMNS]
+)
 
 
 def readings(cursor: Cursor, span: Span, limit: int) -> pa.Table:
@@ -139,10 +142,9 @@ def put_sessions(cursor: Cursor, sessions: Sequence[Session]) -> None:
     newest: dict[tuple[str, str], Session] = {}
     for s in sorted(sessions, key=lambda s: s.next_offset):
         newest[s.device, s.session] = s
-    rows = [[_cell(s, name) for name in SESSION_COLUMNS] for s in newest.values()]
-    incoming = pa.table(dict(zip(SESSION_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+    incoming = pa.Table.from_pylist([flat(s) for s in newest.values()], _SESSIONS_SCHEMA)
     same = "kept.device = incoming.device AND kept.session = incoming.session"
-    assigned = ", ".join(f"{n} = incoming.{n}" for n in SESSION_COLUMNS if n not in {"device", "session"})
+    assigned = ", ".join(f"{n} = incoming.{n}" for n in COLUMNS if n not in {"device", "session"})
     cursor.execute(
         f"UPDATE sessions AS kept SET {assigned} FROM incoming "
         f"WHERE {same} AND incoming.next_offset >= kept.next_offset"
@@ -161,12 +163,5 @@ def devices(cursor: Cursor) -> list[DeviceSeen]:
     return [DeviceSeen(name, first, last, n, tuple(sorted(sensors))) for name, first, last, n, sensors in rows]
 
 
-def _cell(session: Session, name: str) -> object:
-    value = getattr(session, name)
-    return orjson.dumps(value).decode() if name == "seqs" else value
-
-
 def _session(row: Sequence[object]) -> Session:
-    values = dict(zip(SESSION_COLUMNS, row, strict=True))
-    values["seqs"] = tuple((a, b) for a, b in orjson.loads(str(values["seqs"])))
-    return Session(**values)  # type: ignore[arg-type]  # the columns are made from its fields
+    return session_of(dict(zip(COLUMNS, row, strict=True)))

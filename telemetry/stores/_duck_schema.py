@@ -11,14 +11,13 @@
 
 # ruff: noqa: S608 - every name in a statement is the catalogue's or ours; values are parameters
 
-from dataclasses import fields
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from telemetry.errors import Misconfigured
-from telemetry.ports import Session
 from telemetry.reading import CATALOGUE, Kind
+from telemetry.stores import _sessions
 from telemetry.stores._tables import fields_of
 
 
@@ -36,13 +35,17 @@ class Cursor(Protocol):
 
 KEY = ("stream", "seq", "series", "i", "t")
 OTHER = "r_other"
-SESSION_COLUMNS = tuple(f.name for f in fields(Session))
 _SQL = {Kind.FLOAT32: "FLOAT", Kind.FLOAT64: "DOUBLE", Kind.BOOL: "BOOLEAN", Kind.TEXT: "VARCHAR"}
 _KEY_DDL = (
     "stream INTEGER NOT NULL, seq BIGINT NOT NULL, series INTEGER NOT NULL, i INTEGER NOT NULL, t BIGINT NOT NULL"
 )
-_TEXT_COLUMNS = {"device", "session", "seqs"}
-_SESSION_DDL = ", ".join(f"{n} {'VARCHAR' if n in _TEXT_COLUMNS else 'BIGINT'} NOT NULL" for n in SESSION_COLUMNS)
+_SESSION_SQL = {
+    name: "VARCHAR" if name in _sessions.TEXTS else "BOOLEAN" if name in _sessions.FLAGS else "BIGINT"
+    for name in _sessions.COLUMNS
+}
+_SESSION_DDL = ", ".join(
+    f"{name} {kind}{'' if name in _sessions.NULLABLE else ' NOT NULL'}" for name, kind in _SESSION_SQL.items()
+)
 _FIXED = (
     "CREATE SEQUENCE IF NOT EXISTS stream_ids",
     "CREATE TABLE IF NOT EXISTS streams (stream INTEGER NOT NULL, device VARCHAR NOT NULL, session VARCHAR NOT NULL)",
@@ -68,12 +71,14 @@ def tables(cursor: Cursor) -> list[str]:
 
 
 def migrate(cursor: Cursor) -> None:
-    """Make what is missing: tables, and columns of fields that are new in the catalogue.
+    """Make what is missing: tables, columns of fields that are new in the catalogue, and of sessions.
 
     Raises `Misconfigured` when a field's kind is another than the file's.
     """
     for statement in _FIXED:
         cursor.execute(statement)
+    for name in sorted(_sessions.NULLABLE):  # a file of before there were clocks lacks these
+        cursor.execute(f"ALTER TABLE sessions ADD COLUMN IF NOT EXISTS {name} {_SESSION_SQL[name]}")
     for sensor in CATALOGUE:
         cursor.execute(f"CREATE TABLE IF NOT EXISTS {table_of(sensor)} ({_KEY_DDL}, extra VARCHAR)")
         _add_fields(cursor, sensor)

@@ -3,10 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
-
-import orjson
 
 from telemetry.clock import Clock
 from telemetry.ports import Session
@@ -14,6 +11,8 @@ from telemetry.stores import _elastic_smile as smile
 from telemetry.stores._elastic_bulk import Retry, send
 from telemetry.stores._elastic_http import Elastic, ask, multi_get
 from telemetry.stores._elastic_names import Names, from_iso, iso
+from telemetry.stores._sessions import flat
+from telemetry.stores._sessions import session_of as of_columns
 
 TIMES = {"first_received_ns": "first_received", "last_received_ns": "last_received"}
 SESSIONS_LISTED_MAX = 10_000
@@ -25,25 +24,16 @@ def session_key(device: str, session: str) -> str:
 
 
 def document_of(session: Session) -> dict[str, Any]:
-    """A session as people see it in Kibana; `seqs` is JSON text, since its numbers are no columns."""
-    document: dict[str, Any] = {}
-    for field in fields(session):
-        value = getattr(session, field.name)
-        if field.name == "seqs":
-            document["seqs"] = orjson.dumps(value).decode()
-        elif field.name in TIMES:
-            document[TIMES[field.name]] = iso(value)
-        else:
-            document[field.name] = value
-    return document | {"missing_batches": session.missing_batches}
+    """A session as people see it in Kibana, with what is made from its columns."""
+    document = flat(session)
+    for name, stored in TIMES.items():
+        document[stored] = iso(document.pop(name))
+    return document | {"missing_batches": session.missing_batches, "clock_is_skewed": session.clock.is_skewed}
 
 
 def session_of(document: Mapping[str, Any]) -> Session:
     """A session read back."""
-    values: dict[str, Any] = {f.name: document[f.name] for f in fields(Session) if f.name in document}
-    values["seqs"] = tuple((first, last) for first, last in orjson.loads(document["seqs"]))
-    values |= {name: from_iso(document[stored]) for name, stored in TIMES.items()}
-    return Session(**values)
+    return of_columns({**document, **{name: from_iso(document[stored]) for name, stored in TIMES.items()}})
 
 
 async def put(elastic: Elastic, names: Names, sessions: Sequence[Session], *, retry: Retry, clock: Clock) -> None:

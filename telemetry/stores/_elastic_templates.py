@@ -5,17 +5,16 @@ writes the generated mappings anew after a change of the catalogue, and a test h
 """
 
 import json
-from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from telemetry.ports import Session
 from telemetry.reading import FIELD_NAMES, Kind
 from telemetry.stores._elastic_config import Config
 from telemetry.stores._elastic_http import Elastic, ask, refused
 from telemetry.stores._elastic_names import Names
 from telemetry.stores._elastic_sessions import TIMES
+from telemetry.stores._sessions import COLUMNS
 
 FOLDER = "elasticsearch_templates"
 _PRIORITY = 500
@@ -57,8 +56,11 @@ def sessions_mapping() -> Document:
         "seqs": {"type": "keyword", "index": False, "doc_values": False},
         "first_received_ns": date,
         "last_received_ns": date,
+        "clock_basis": {"type": "keyword"},
+        "clock_synchronised": {"type": "boolean"},
+        "clock_is_skewed": {"type": "boolean"},
     }
-    names = [*(f.name for f in fields(Session)), "missing_batches"]
+    names = [*COLUMNS, "missing_batches", "clock_is_skewed"]
     count = {"type": "long", "index": False}
     return {"dynamic": "strict", "properties": {TIMES.get(n, n): special.get(n, count) for n in names}}
 

@@ -10,6 +10,7 @@ from telemetry import wire
 from telemetry.batch import Batch, Dropped, Series
 from telemetry.ports import Item, Session
 from telemetry.reading import CATALOGUE, Field, Kind
+from telemetry.session_clock import SessionClock
 
 T0 = 1_760_000_000_000_000_000  # 2025-10-09, the event time of the first reading
 SECOND = 10**9
@@ -59,6 +60,7 @@ def session(device: str = "d1", name: str = "s1", **changed: Any) -> Session:
         "last_received_ns": T0 + 123_456_789,
         "partition": 0,
         "next_offset": 10,
+        "clock": SessionClock(-3_000_000_007, "sent", 12, T0, False, -(2**63)),
     }
     return Session(device, name, **(values | changed))
 

@@ -18,6 +18,7 @@ from telemetry.outcome import Reason
 from telemetry.ports import Claim, Counts, Span, Store, Written
 from telemetry.reading import CATALOGUE
 from telemetry.rebuild import batches_of
+from telemetry.session_clock import UNKNOWN, SessionClock
 from telemetry.stores import open_store
 
 WHOLE = Span("d1", "acceleration", 0, 2**63 - 1)
@@ -221,11 +222,23 @@ async def test_an_impossible_clock_hides_no_reading(bench: Bench, store: Store) 
 
 
 async def test_sessions_come_back_as_they_were_put_at_once(store: Store) -> None:
-    kept = [session(), session("d1", "s2", seqs=()), session("d2", "s1", seqs=((2**63 - 1, 2**63 - 1),))]
+    kept = [
+        session(),
+        session("d1", "s2", seqs=(), clock=UNKNOWN),
+        session("d2", "s1", seqs=((2**63 - 1, 2**63 - 1),), clock=SessionClock(synchronised=True, basis="newest")),
+    ]
     await store.put_sessions(kept)
     found = await store.get_sessions([("d1", "s1"), ("d1", "s2"), ("d2", "s1"), ("d2", "s9")])
     assert found == {(s.device, s.session): s for s in kept}
     assert await store.get_sessions([]) == {}
+
+
+async def test_a_sessions_clock_may_be_known_later_and_become_unknown(store: Store) -> None:
+    """As a whole the newer write replaces the older one, also with what is not known."""
+    for offset, clock in enumerate((UNKNOWN, SessionClock(7, "newest", None, T0, None, 8), UNKNOWN)):
+        kept = session(next_offset=offset, clock=clock)
+        await store.put_sessions([kept, session("d2", clock=UNKNOWN)])
+        assert (await store.get_sessions([("d1", "s1")]))["d1", "s1"] == kept
 
 
 async def test_an_older_write_never_replaces_a_newer_session(store: Store) -> None:

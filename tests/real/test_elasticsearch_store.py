@@ -25,8 +25,11 @@ from telemetry.errors import StoreUnavailable
 from telemetry.outcome import Reason
 from telemetry.ports import Span, Store, Written
 from telemetry.rebuild import batches_of
+from telemetry.session_clock import UNKNOWN
 from telemetry.stores import open_store
 from telemetry.stores._elastic_names import Names
+from telemetry.stores._elastic_sessions import document_of, session_key
+from telemetry.stores._elastic_templates import load
 from tests.faults.http_proxy import LoseReply, Proxy, Refuse, RefuseItems
 
 pytestmark = pytest.mark.real
@@ -96,6 +99,27 @@ async def behind(bench: Bench, proxy: Proxy, prefix: str, tmp_path: Path) -> Asy
     await store.start()
     yield store
     await store.close()
+
+
+async def test_an_index_of_before_sessions_had_a_clock_is_read_and_learns(bench: Bench, ask: Ask, prefix: str) -> None:
+    """As an earlier version left it: its template, its strict mapping, a document without a clock."""
+    names = Names(prefix)
+    old = {"dynamic": "strict", "properties": dict(load("sessions_mapping")["properties"])}
+    for name in [name for name in old["properties"] if name.startswith("clock_")]:
+        del old["properties"][name]
+    template = {"index_patterns": [names.sessions], "priority": 500, "template": {"mappings": old}}
+    await ask("PUT", f"/_index_template/{prefix}sensorline-sessions", template)
+    await ask("DELETE", f"/{names.sessions}")
+    await ask("PUT", f"/{names.sessions}")
+    plain = {k: v for k, v in document_of(session(clock=UNKNOWN)).items() if not k.startswith("clock_")}
+    await ask("PUT", f"/{names.sessions}/_doc/{session_key('d1', 's1')}?version=10&version_type=external_gte", plain)
+    store = await bench.open()
+    assert await store.get_sessions([("d1", "s1")]) == {("d1", "s1"): session(clock=UNKNOWN)}
+    await store.put_sessions([session(next_offset=11)])
+    await bench.settle(store)
+    assert await store.completeness() == [session(next_offset=11)]
+    skewed = {"query": {"term": {"clock_is_skewed": True}}}
+    assert (await ask("POST", f"/{names.sessions}/_search", skewed))["hits"]["total"]["value"] == 1
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------

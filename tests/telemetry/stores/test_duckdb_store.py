@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from telemetry.errors import Misconfigured, StoreUnavailable
 from telemetry.outcome import Reason
 from telemetry.ports import Counts, Item, Span, Written
 from telemetry.reading import CATALOGUE, Field, Kind, Sensor
+from telemetry.session_clock import UNKNOWN, SessionClock
 from telemetry.stores import _duck_schema, _tables
 from telemetry.stores import duckdb as adapter
 
@@ -51,6 +53,31 @@ def learn(monkeypatch: pytest.MonkeyPatch, sensor: Sensor) -> None:
     for module in (reading, _tables, _duck_schema):
         monkeypatch.setattr(module, "CATALOGUE", grown)
     monkeypatch.setattr("telemetry.batch.CATALOGUE", grown)
+
+
+OLD_SESSIONS = """CREATE TABLE sessions (device VARCHAR NOT NULL, session VARCHAR NOT NULL, seqs VARCHAR NOT NULL,
+    received_batches BIGINT NOT NULL, received_readings BIGINT NOT NULL, rejected_readings BIGINT NOT NULL,
+    duplicate_batches BIGINT NOT NULL, reordered_batches BIGINT NOT NULL, late_batches BIGINT NOT NULL,
+    dropped_readings BIGINT NOT NULL, first_received_ns BIGINT NOT NULL, last_received_ns BIGINT NOT NULL,
+    partition BIGINT NOT NULL, next_offset BIGINT NOT NULL, forgotten_batches BIGINT NOT NULL)"""
+
+
+async def test_a_file_of_before_sessions_had_a_clock_opens_and_learns(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / adapter.FILE)) as old:
+        old.execute(OLD_SESSIONS)
+        old.execute("INSERT INTO sessions VALUES ('d1', 's', '[[0,4],[7,9]]', 8, 9, 1, 2, 3, 4, 5, 100, 200, 0, 10, 6)")
+    for _ in range(2):
+        store = opened(tmp_path)
+        await store.start()
+        kept = (await store.get_sessions([("d1", "s")]))["d1", "s"]
+        assert (kept.seqs, kept.forgotten_batches, kept.clock) == (((0, 4), (7, 9)), 6, UNKNOWN)
+        await store.close()
+    store = opened(tmp_path)
+    await store.start()
+    learned = replace(kept, next_offset=11, clock=SessionClock(-7, "sent", -5, T0, False, 3))
+    await store.put_sessions([learned])
+    assert await store.completeness() == [learned]
+    await store.close()
 
 
 def test_no_field_of_the_catalogue_has_the_name_of_another_column() -> None:
