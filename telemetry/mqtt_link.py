@@ -250,10 +250,15 @@ class Link:
     def cut(self) -> None:
         """End it now, whatever it waits for; nothing that was published is sent any more."""
         self._client.drop_out_messages()
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # it has ended by itself
-            handle = os.dup(self._client.socket().fileno())  # type: ignore[union-attr]
-            with socket.socket(fileno=handle) as line:
-                line.shutdown(socket.SHUT_RDWR)
+        with (
+            contextlib.suppress(OSError, ValueError, AttributeError),
+            self._line() as line,
+        ):  # or it has ended by itself
+            line.shutdown(socket.SHUT_RDWR)
+
+    def _line(self) -> socket.socket:
+        """A second handle of the connection's socket, under TLS and WebSocket; raises when there is none."""
+        return socket.socket(fileno=os.dup(self._client.socket().fileno()))  # type: ignore[union-attr]
 
     # --- in other threads
 
@@ -272,6 +277,8 @@ class Link:
             )
         else:
             self._client.connect(options.address.host, options.address.port, options.keepalive_s)
+        with self._line() as line:  # an acknowledgement and a message in a row would wait 40 ms for each other
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _start(self) -> None:
         client = self._client
@@ -307,6 +314,8 @@ class Link:
 
     def _heard_message(self, _client: Any, _user: Any, message: paho.MQTTMessage) -> None:
         if not self._room.take(message.qos):
+            # acknowledged all the same: else the broker would count it as in flight for ever, and in the end stop
+            self._client.ack(message.mid, message.qos)
             self._on_overflow(message.qos)
             return
         try:

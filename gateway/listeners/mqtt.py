@@ -4,8 +4,9 @@ A message is acknowledged to the broker, and its receipt published, only when th
 good: so nothing that came is lost, and nothing that is refused comes again.  A clean start and no session: what was
 not acknowledged when the connection ended is the edge's to send again, to whichever gateway is there.
 
-Bounded: `in_flight_max` messages of QoS 1 (the broker's ReceiveMaximum), `qos0_max` of QoS 0, beyond which they are
-dropped and counted.  A broker that is away takes nothing else down: it is tried again for ever.
+Bounded: `in_flight_max` messages of QoS 1 are worked on (the broker is told so as ReceiveMaximum, and Mosquitto 2.0.11
+at times sends more), `waiting_max` more of each QoS wait; beyond that they are dropped and counted, and an edge hears
+no receipt and sends again.  A broker that is away takes nothing else down: it is tried again for ever.
 """
 
 import asyncio
@@ -43,7 +44,8 @@ class Listener:
         self._address = mqtt.parse_url(self._settings.url)
         self._filters = mqtt.shared(self._settings.group)
         self._messages = Messages(services, self._random)
-        self._room = Room({0: self._settings.qos0_max, 1: self._settings.in_flight_max})
+        self._room = Room({0: self._settings.waiting_max, 1: self._settings.in_flight_max + self._settings.waiting_max})
+        self._at_work = asyncio.Semaphore(self._settings.in_flight_max)
         self._link: Link | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
@@ -155,16 +157,23 @@ class Listener:
 
     async def _serve(self, link: Link, message: Arrived) -> None:
         try:
-            match mqtt.parse_topic(message.topic):
-                case (mqtt.Kind.BATCHES, device):
-                    await self._answer(link, device, await self._messages.batch(device, message))
-                case (_, device):
-                    await self._messages.phone(device, message)
-                case None:
-                    metrics.mqtt_dropped.labels("bad_topic").inc()
-            link.ack(message)
+            if message.qos:
+                async with self._at_work:
+                    await self._work(link, message)
+                    link.ack(message)
+            else:
+                await self._work(link, message)
         finally:
             link.done(message)
+
+    async def _work(self, link: Link, message: Arrived) -> None:
+        match mqtt.parse_topic(message.topic):
+            case (mqtt.Kind.BATCHES, device):
+                await self._answer(link, device, await self._messages.batch(device, message))
+            case (_, device):
+                await self._messages.phone(device, message)
+            case None:
+                metrics.mqtt_dropped.labels("bad_topic").inc()
 
     async def _answer(self, link: Link, device: str, receipt: bytes) -> None:
         """Publish the receipt and wait until the broker has it, so that a slow broker slows us and is not buried."""
