@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sensorline.commands import config, data, deadletters, demo, device, doctor, edge, run, servers, simulate
+from sensorline.commands import config, data, deadletters, demo, device, doctor, edge, mqtt, run, servers, simulate
 from sensorline.commands._options import Json
 from telemetry.errors import SensorlineError
 
@@ -51,6 +51,7 @@ app.command("gateway", rich_help_panel=RUN)(run.gateway)
 app.command("consume", rich_help_panel=RUN)(run.consume)
 app.add_typer(device.app, name="device", rich_help_panel=DEVICES)
 app.add_typer(edge.app, name="edge", rich_help_panel=DEVICES)
+app.add_typer(mqtt.app, name="mqtt", rich_help_panel=DEVICES)
 app.command("export", rich_help_panel=DATA)(data.export)
 app.command("backup", rich_help_panel=DATA)(data.backup)
 app.command("restore", rich_help_panel=DATA)(data.restore)
