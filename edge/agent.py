@@ -76,6 +76,7 @@ class Agent:
         self._started_ns = self._clock.now_ns()
         self._applying = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self.last_status: dict[str, Any] = {}  # once it has ended
 
     @property
     def folder(self) -> Path:
@@ -205,6 +206,7 @@ class Agent:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=max(0.1, min(1.0, ends_s - asyncio.get_running_loop().time())))
+        self.last_status = self.status() | {"running": False}
         await _within("the transport", ends_s - CLOSE_WAIT_S / 2, self._transport.close())
         await _within("the spool", ends_s, self.spool.close())
 

@@ -38,17 +38,25 @@ class Outage:
     def __init__(self, outage_s: float) -> None:
         self._outage_s = outage_s
         self._failing_since_s: float | None = None
+        self._session, self._session_since_s = "", 0.0
+
+    def sends(self, session: str, now_s: float) -> None:
+        """A batch of this session goes out."""
+        if session != self._session:
+            self._session, self._session_since_s = session, now_s
 
     def failed(self, now_s: float) -> None:
-        """A send brought nothing through."""
+        """It did not get through."""
         if self._failing_since_s is None:
             self._failing_since_s = now_s
 
     def got_through(self, now_s: float, *, age_s: float, live_batches: int) -> bool:
-        """A batch that was `age_s` old was freed and leaves `live_batches`: is it time for a new session?
+        """It was `age_s` old, was freed and leaves `live_batches`: is it time for a new session?
 
-        Its age is by the wall clock, which may have been set meanwhile; how long sends have failed is not.
+        Its age is by the wall clock, which may have been set meanwhile: it is not older than its session, nor did
+        sends that failed get through earlier.
         """
         since_s, self._failing_since_s = self._failing_since_s, None
         silent_s = 0.0 if since_s is None else now_s - since_s
-        return live_batches > LIVE_BATCHES_MAX and max(age_s, silent_s) >= self._outage_s
+        late_s = max(silent_s, min(age_s, now_s - self._session_since_s))
+        return live_batches > LIVE_BATCHES_MAX and late_s >= self._outage_s

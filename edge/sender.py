@@ -119,6 +119,7 @@ class Sender:
             await way.clock.sleep(POLL_S)
             return
         way.wake[self._lane].clear()
+        self._outage.sends(batch.id.session, way.clock.monotonic_s())
         answer, receipt = await self._send(batch)
         action = decide(self._attempt, answer, way.random)
         await self._act(batch, action, answer, receipt)

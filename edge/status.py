@@ -1,7 +1,7 @@
 """What `sensorline edge status` shows, as JSON: put together from the agent's parts when somebody asks."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from edge.gauge import Rates
 from edge.sender import News
 from edge.settings import SpoolSettings
-from edge.spooled import Depth, Lane
+from edge.spooled import Depth, Lane, Refused
 
 
 def spool(depth: Depth, settings: SpoolSettings, folder: Path, now_ns: int, rates: Rates) -> dict[str, Any]:
@@ -43,6 +43,13 @@ def lanes(news: Mapping[Lane, News]) -> dict[str, Any]:
     }
 
 
+def aside(refused: Iterable[Refused]) -> list[dict[str, Any]]:
+    """Batches that the gateway refused, with its words."""
+    return [
+        {**one.id._asdict(), "readings": one.readings, "reason": one.reason, "at_ns": one.aside_ns} for one in refused
+    ]
+
+
 def _lane(news: News) -> dict[str, Any]:
     return {
         "acknowledged": news.acknowledged,
@@ -52,4 +59,3 @@ def _lane(news: News) -> dict[str, Any]:
         "tries_failed": news.tries_failed,
         "alarm": news.alarm,
     }
-

@@ -13,16 +13,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-# httpx brings a command line of its own, which imports click, rich and pygments (14 MiB) where they are installed;
-# without this module it does without, as its own package provides for
-sys.modules["httpx._main"] = None  # type: ignore[assignment]
-
-from edge.agent import Agent, Fittings
-from edge.settings import FILE_DEFAULT, load
-from sensorline.loop import FORCED, log_to_stderr, new_loop
-from telemetry.errors import SensorlineError
+if TYPE_CHECKING:
+    from edge.settings import EdgeSettings
 
 logger = logging.getLogger("sensorline.edge")
 
@@ -31,6 +25,9 @@ EXIT_WAIT_S = 9.8  # after a signal; what hangs then is shown and left
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the agent of a configuration file; exit code 0 when it was told to stop, 1 when something broke."""
+    _slim()
+    from telemetry.errors import SensorlineError
+
     options = _parser().parse_args(arguments)
     try:
         code = _run(options)
@@ -43,7 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _leave(code)
 
 
+def _slim() -> None:
+    """Before httpx is imported: it brings a command line of its own, which imports click, rich and pygments where
+    they are installed (about 8 MiB); without this module it does without, as its own package provides for."""
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+
 def _run(options: argparse.Namespace) -> int:
+    from edge.settings import load
+    from sensorline.loop import log_to_stderr, new_loop
+
     settings = load(options.config)
     log_to_stderr(settings.log_level)
     loop = new_loop()
@@ -52,7 +58,9 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _live(options: argparse.Namespace, settings: Any) -> None:
+async def _live(options: argparse.Namespace, settings: "EdgeSettings") -> None:
+    from edge.agent import Agent, Fittings
+
     stop = asyncio.Event()
     _listen(stop)
     journal = None
@@ -63,13 +71,15 @@ async def _live(options: argparse.Namespace, settings: Any) -> None:
     agent = Agent(settings, Fittings(journal=journal))
 
     def ready() -> None:
-        _say(options, agent, {"pid": os.getpid(), "device": settings.device, "session": agent.spool.session})
+        _say(options, {"pid": os.getpid(), "device": settings.device, "session": agent.spool.session})
         if options.seconds is not None:
             asyncio.get_running_loop().call_later(options.seconds, _stop, stop)
 
     await agent.run(stop, on_ready=ready)
     if journal is not None:
         journal.close()
+    if options.as_json:
+        print(json.dumps(agent.last_status), flush=True)
 
 
 def _listen(stop: asyncio.Event) -> None:
@@ -92,7 +102,7 @@ def _stop(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _say(options: argparse.Namespace, agent: Agent, what: dict[str, Any]) -> None:
+def _say(options: argparse.Namespace, what: dict[str, Any]) -> None:
     if options.as_json:
         print(json.dumps(what), flush=True)
     else:
@@ -101,7 +111,7 @@ def _say(options: argparse.Namespace, agent: Agent, what: dict[str, Any]) -> Non
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sensorline edge run", description="Run the agent of this edge.")
-    parser.add_argument("--config", type=Path, default=FILE_DEFAULT, help="the edge's settings (TOML)")
+    parser.add_argument("--config", type=Path, default=Path("edge.toml"), help="the edge's settings (TOML)")
     parser.add_argument("--ledger", type=Path, help="keep what is handed over, for `sensorline verify`")
     parser.add_argument("--for", dest="seconds", type=float, metavar="S", help="stop by itself after so many seconds")
     parser.add_argument("--json", dest="as_json", action="store_true", help="a JSON line when it runs and at the end")
