@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from telemetry import beside
 from telemetry.batch import EXTRA_BYTES_MAX, READINGS_MAX, SEQ_MAX, SERIES_MAX, TEXT_CHARS_MAX, TIME_NS_MAX
 
 NAME: dict[str, Any] = {"type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$"}
@@ -161,6 +162,35 @@ _PASSING = {
 _COMMON: dict[str, Any] = {"tags": ["ingest"], "security": [{"device": []}]}
 
 
+_BESIDE = {
+    beside.SENT: (
+        "UTC nanoseconds when this copy went out, on the clock that stamped the readings.",
+        "1700000001000000000",
+    ),
+    beside.SYNCHRONISED: ("1 if that clock had been set (NTP, GPS) when it stamped them, else 0.", "1"),
+    beside.CORRECTION: ("Nanoseconds to be added to the readings' times, as far as the sender knows by now.", "-1500"),
+    beside.SETTINGS: (
+        "The version of the downloaded settings in force, and one that failed.",
+        "7 failed=8 no such source",
+    ),
+}
+"""Nothing is refused for these: a value that makes no sense is as if it were absent."""
+
+
+def _beside() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": text,
+            "schema": {"type": "string"},
+            "example": example,
+        }
+        for name, (text, example) in _BESIDE.items()
+    ]
+
+
 def _answer(schema: dict[str, Any], example: dict[str, Any], text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema, "example": example}}}
 
@@ -172,7 +202,9 @@ OPENAPI: dict[str, dict[str, Any]] = {
             "operationId": "post_batch",
             "summary": "Send a batch",
             "description": "All or nothing. 200 means that every reading is durable in the log. "
-            "Content-Encoding: identity, gzip or zstd.",
+            "Content-Encoding: identity, gzip or zstd. What is learned of the sender's clock goes beside the batch, in "
+            "headers: its bytes never change.",
+            "parameters": _beside(),
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": BATCH, "example": EXAMPLE_BATCH}},

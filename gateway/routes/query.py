@@ -27,6 +27,7 @@ from telemetry import errors, ports
 from telemetry.errors import Invalid
 from telemetry.ports import DeviceSeen, Span
 from telemetry.reading import CATALOGUE
+from telemetry.session_clock import AHEAD_NS, BEHIND_NS, Basis, SessionClock
 
 POINTS_MAX = 10_000
 LIMIT_MAX = 100_000
@@ -87,6 +88,30 @@ class Readings(Answer):
     truncated: bool = Field(description="There were more rows than `limit`.")
 
 
+class ClockListed(Answer):
+    """The clock that stamped a session's readings; nothing is refused for it, and no time is changed."""
+
+    offset_s: float | None = Field(
+        description="To be added to the session's times, at most: the least of receive time minus `basis`. Null where "
+        "nobody said when it sent and nothing lies in the future: a batch that comes late may just be late."
+    )
+    basis: Basis | None = Field(
+        description="`sent`: when the sender says it sent, so the clock's error and the quickest batch's way. "
+        "`newest`: its newest reading's time, which lies in the future, so the clock is ahead by as much or more."
+    )
+    latest_offset_s: float | None = Field(
+        description="The same of the last ten minutes of which anything came: unlike `offset_s` where the clock "
+        "drifts or has stepped."
+    )
+    synchronised: bool | None = Field(
+        description="False if any batch was stamped before the sender's clock had been set; null if it never said."
+    )
+    correction_s: float | None = Field(description="The sender's own last word on what must be added to its times.")
+    skewed: bool = Field(
+        description=f"An offset is below -{AHEAD_NS / 1e9:g} s or above {BEHIND_NS / 1e9:g} s: more than a slow way."
+    )
+
+
 class SessionListed(Answer):
     """What came of a session and what did not; a batch counts as missing once a later one came."""
 
@@ -103,6 +128,7 @@ class SessionListed(Answer):
     rejected_readings: Count
     first_received_ns: Ns
     last_received_ns: Ns
+    clock: ClockListed
 
 
 class Completeness(Answer):
@@ -193,7 +219,7 @@ async def completeness(
     device: Annotated[Name | None, Query(description="Only this device's.")] = None,
     session: Annotated[Name | None, Query(description="Only this session.")] = None,
 ) -> Json:
-    """What was received, and what is missing, duplicate, reordered, late or dropped, by session."""
+    """What was received, and what is missing, duplicate, reordered, late or dropped, by session; and its clock."""
     if device is not None:
         await check_readable(services, device)
     found = await within(services, services.store.completeness(device, session))
@@ -290,4 +316,20 @@ def _session(s: ports.Session) -> dict[str, Any]:
         "rejected_readings": s.rejected_readings,
         "first_received_ns": s.first_received_ns,
         "last_received_ns": s.last_received_ns,
+        "clock": _clock(s.clock),
     }
+
+
+def _clock(clock: SessionClock) -> dict[str, Any]:
+    return {
+        "offset_s": _seconds(clock.offset_ns),
+        "basis": clock.basis,
+        "latest_offset_s": _seconds(clock.latest_ns),
+        "synchronised": clock.synchronised,
+        "correction_s": _seconds(clock.correction_ns),
+        "skewed": clock.is_skewed,
+    }
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9

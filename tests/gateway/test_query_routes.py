@@ -8,6 +8,8 @@ import pyarrow as pa
 import pytest
 
 from telemetry import wire
+from telemetry.beside import Beside
+from telemetry.clock import ManualClock
 from telemetry.errors import StoreUnavailable
 from telemetry.ports import DEVICES, Record, Span
 from tests.gateway.gateway_world import T0, World, batch, gateway
@@ -218,6 +220,33 @@ async def test_completeness_and_claims(store: str) -> None:
         sent = wire.decode(batch("pi", 4))
         assert found[2]["hash"] == wire.content_hash(wire.encode(sent))
         assert (await viewer.get("/v1/claims", device="pi", session="other")).json()["claims"] == []
+
+
+def said_to_be(**clock: object) -> dict[str, object]:
+    known = dict.fromkeys(("offset_s", "basis", "latest_offset_s", "synchronised", "correction_s"))
+    return known | {"skewed": False} | clock
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_a_sessions_clock_is_told(store: str) -> None:
+    clock = ManualClock(T0 + 3600 * SECOND)
+    async with reading_gateway(store=store, clock=clock) as (world, viewer):
+        token = await world.device("pi")
+        beside = Beside(clock.now_ns() + 90 * SECOND, synchronised=False, correction_ns=-90 * SECOND)
+        for headers in ({}, beside.to_headers()):
+            await world.post("/v1/batches", batch("pi", len(headers)), token, **headers)
+        phone = await world.device("phone")
+        await world.post("/v1/batches", batch("phone", 0), phone)
+        ahead = await world.device("ahead")
+        future = batch("ahead", 0, n=1).replace(str(T0).encode(), str(clock.now_ns() + 60 * SECOND).encode())
+        await world.post("/v1/batches", future, ahead)
+        await settle(world)
+        told = {s["device"]: s["clock"] for s in (await viewer.get("/v1/completeness")).json()["sessions"]}
+        assert told["pi"] == said_to_be(
+            offset_s=-90.0, basis="sent", latest_offset_s=-90.0, synchronised=False, correction_s=-90.0, skewed=True
+        )
+        assert told["phone"] == said_to_be(), "an hour late, which says nothing of its clock"
+        assert told["ahead"] == said_to_be(offset_s=-60.0, basis="newest", latest_offset_s=-60.0, skewed=True)
 
 
 QUERIES = {
