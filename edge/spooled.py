@@ -37,8 +37,22 @@ class Spooled:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A batch that was set aside: by whom it was put, how much it holds, and the gateway's words."""
+
+    id: BatchId
+    readings: int
+    reason: str
+    aside_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Depth:
-    """How full the spool is.  `dropped` and `aside` are readings, by reason, since the spool's file was made."""
+    """How full the spool is.
+
+    `batches` and `readings` count what is not yet acknowledged: committed, pending and drafts.  `dropped` is
+    readings by reason, since the spool's file was made; `aside` is readings by reason that are set aside now.
+    """
 
     batches: int = 0
     readings: int = 0

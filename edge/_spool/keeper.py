@@ -1,0 +1,299 @@
+"""Keeps one good spool file, whatever happens to it.  Synchronous: all of it runs in the spool's thread.
+
+    full     the policy decides; the rest waits in memory and is tried again
+    faulty   nothing of the transaction is believed; a fresh connection, and it is tried again
+    torn     the file is set aside under another name, what is readable is carried into a new one
+    gone     deleted or replaced: what the open connection still reads is carried into a new one
+
+A new file is a new generation: sessions of the old one are never written again.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from edge._spool import aside, drafts, rescue
+from edge._spool.file import SpoolFile
+from edge._spool.policy import Policy
+from edge._spool.schema import Row
+from edge._spool.transaction import Transaction
+from edge._spool.words import (
+    DAMAGED,
+    ORDINAL_SHIFT,
+    Faulty,
+    Full,
+    Gone,
+    Group,
+    Outcome,
+    State,
+    Torn,
+)
+from edge.batcher import CutLimits
+from edge.journal import Journal
+from edge.settings import SpoolSettings
+from edge.spooled import Epoch, Lane, Refused, Spooled
+from telemetry import failpoints
+from telemetry.errors import Misconfigured
+
+logger = logging.getLogger(__name__)
+
+FILE = "spool.db"
+REPORTS_MAX = 20
+ATTEMPTS = 3
+READ_FAULTS_MAX = 3  # a page that cannot be read so often in a row will not be read at all
+T = TypeVar("T")
+
+
+class Keeper:
+    """Owned by the spool's thread, but for `state`, `commits` and `reports`, which anybody may look at."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: SpoolSettings,
+        *,
+        device: str,
+        journal: Journal,
+        vfs: str | None,
+        synchronous: str,
+        disk_free_bytes: Callable[[Path], int],
+        now_ns: Callable[[], int],
+        run: str,
+    ) -> None:
+        self.path = folder / FILE
+        self.generation = 0
+        self.reports: deque[str] = deque(maxlen=REPORTS_MAX)
+        self._settings, self._device, self._run = settings, device, run
+        self._journal, self._vfs, self._synchronous = journal, vfs, synchronous
+        self._disk_free_bytes, self._now_ns = disk_free_bytes, now_ns
+        self._file: SpoolFile | None = None
+        self._commits = 0  # of files that are closed
+        self._mine: set[str] = set()
+        self._read_faults = 0
+
+    @property
+    def state(self) -> State:
+        """As it is durable; empty while there is no file."""
+        return self._file.state if self._file else State()
+
+    @property
+    def commits(self) -> int:
+        """Transactions of this run."""
+        return self._commits + (self._file.commits if self._file else 0)
+
+    def start(self, draft_session: str, limits: CutLimits) -> None:
+        """Open the file; drafts of an earlier run become batches of a session of their own.
+
+        A disk that is full or fails is tried again later; raises `Misconfigured` for what an operator must mend.
+        """
+        if self.path.is_dir():
+            raise Misconfigured(f"{self.path} is a folder: move it away")
+        try:
+            if self._with(lambda file: file.state.drafts):
+                self.settle_all(draft_session, shift_ns=0, epoch=None, limits=limits)
+        except (Full, Faulty) as e:
+            self.report(f"the spool could not be opened yet: {e}")
+
+    def commit(self, group: Group, generation: int) -> Outcome:
+        """One transaction of all that the group asks for; never raises."""
+        if self.generation != generation:
+            return self._outcome(-1)
+        try:
+            fits, ended = self._with_room(group)
+        except Full as e:
+            logger.warning("the spool's disk is full: %s", e)
+            return self._outcome(self._taken(), is_full=True)
+        except Faulty as e:
+            return self._outcome(-1, fault=str(e))
+        if self.generation != generation:
+            return self._outcome(-1)
+        if group.freed:
+            failpoints.passing("edge.after_free")
+        return self._outcome(self._taken(), ended, is_full=not fits)
+
+    def settle_some(self, session: str, *, shift_ns: int, epoch: Epoch | None, limits: CutLimits) -> bool:
+        """One bounded transaction of `settle`; True when no draft is left.  Raises `Full` or `Faulty`."""
+        self._mine.add(session)
+
+        def work(t: Transaction) -> bool:
+            size = self._settings.commit_bytes_max
+            return drafts.settle_some(t, session, shift_ns=shift_ns, epoch=epoch, limits=limits, size_bytes=size)
+
+        return self._with(lambda file: not file.state.drafts or file.transact(work))
+
+    def settle_all(self, session: str, *, shift_ns: int, epoch: Epoch | None, limits: CutLimits) -> None:
+        """Until no draft is left.  Raises `Full` or `Faulty`."""
+        while not self.settle_some(session, shift_ns=shift_ns, epoch=epoch, limits=limits):
+            pass
+
+    def head(self, lane: Lane, live: str, ended: Iterable[int], start: int) -> tuple[int, Spooled] | None:
+        """The lane's oldest committed batch whose end is not known, with its place.  Raises `Faulty`.
+
+        A damaged one is set aside and the next is looked at.
+        """
+        gone = frozenset(ended)
+        while (row := self._with(lambda file: _first(file, lane, live, gone, start), reads=True)) is not None:
+            spooled = self._file.spooled(row) if self._file else None
+            if spooled is not None:
+                return row.place, spooled
+            self._set_damaged_aside(row)
+        return None
+
+    def aside(self, limit: int) -> list[Refused]:
+        """Raises `Faulty`."""
+        return self._with(lambda file: aside.listed(file.db, limit), reads=True)
+
+    def retry_aside(self, batches_max: int) -> int:
+        """One transaction; how many were put back.  Raises `Full` or `Faulty`."""
+        return self._with(lambda file: file.transact(lambda t: aside.put_back(t, batches_max)))
+
+    def report(self, text: str) -> None:
+        """For a person: in the status and in the log."""
+        if not self.reports or self.reports[-1] != text:
+            self.reports.append(text)
+            logger.error("spool: %s", text)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+
+    # inside
+
+    def _with_room(self, group: Group) -> tuple[bool, tuple[int, ...]]:
+        """Commit; a disk that has no room for it gets a second chance with nothing that grows."""
+        sessions = frozenset({group.live, *(unit.session for unit in group.units)})
+        self._mine |= sessions
+
+        def work(t: Transaction, policy: Policy) -> bool:
+            for place, id_ in group.freed.items():
+                t.free(place, id_)
+            for place, (_, reason) in group.aside.items():
+                aside.set_aside(t, place, reason, now_ns=self._now_ns(), bytes_max=self._settings.aside_bytes_max)
+            fits = policy.put(t, group, self._run)
+            t.forget_empty_sessions(sessions)
+            return fits
+
+        def attempt(file: SpoolFile) -> bool:
+            try:
+                fits = file.transact(lambda t: work(t, self._policy(file)))
+            except Full:
+                file.checkpoint(truncate=False)  # the WAL starts over: what it takes now, it has
+                fits = file.transact(lambda t: work(t, self._policy(file, may_grow=False)))
+            file.checkpoint_when_due()
+            return fits
+
+        return self._with(attempt), (*group.freed, *group.aside)
+
+    def _policy(self, file: SpoolFile, *, may_grow: bool = True) -> Policy:
+        settings = self._settings
+        has = file.size_bytes
+        free = max(0, self._disk_free_bytes(self.path.parent) - settings.disk_free_bytes_min) if may_grow else 0
+        room = min(settings.size_bytes_max, has + free)
+        return Policy(settings.on_full, room, settings.size_bytes_max, file.page_bytes)
+
+    def _with(self, work: Callable[[SpoolFile], T], *, reads: bool = False) -> T:
+        """Do it with a good file, making one if need be.  Raises `Full` or `Faulty`."""
+        for _ in range(ATTEMPTS):
+            try:
+                result = work(self._opened())
+            except Torn as e:
+                self._replace(f"is torn ({e})")
+            except Gone as e:
+                self._replace(f"was deleted ({e})")
+            except Faulty as e:
+                self._mend(e, reads=reads)
+                raise
+            else:
+                self._read_faults = 0 if reads else self._read_faults
+                return result
+        raise Faulty("no good file could be made")
+
+    def _opened(self) -> SpoolFile:
+        if self._file is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                rescue.finish(self.path)
+            except OSError as e:
+                raise Faulty(str(e)) from e
+            self._file = self._open(self.path)
+        return self._file
+
+    def _open(self, path: Path) -> SpoolFile:
+        return SpoolFile(
+            path,
+            device=self._device,
+            vfs=self._vfs,
+            synchronous=self._synchronous,
+            size_bytes_max=self._settings.size_bytes_max,
+            journal=self._journal,
+            mine=self._mine,
+        )
+
+    def _replace(self, why: str) -> None:
+        """A new file with what can be read of the old one.  Raises `Faulty` or `Full`; then the old one stays."""
+        old, self._file = self._file, None
+        try:
+            told = rescue.replace(self.path, old, self._open)
+        except BaseException:
+            self._file = old
+            raise
+        if old is not None:
+            self._commits += old.commits
+        self.generation += 1
+        self.report(f"{self.path.name} {why}: {told}")
+
+    def _mend(self, error: Faulty, *, reads: bool) -> None:
+        self.report(f"{self.path.name}: {error}")
+        self._read_faults += reads
+        if self._file is None:
+            return
+        if self._read_faults >= READ_FAULTS_MAX:
+            self._read_faults = 0
+            self._replace(f"cannot be read ({error})")
+            return
+        try:
+            self._file.reopen()
+        except Gone as e:
+            self._replace(f"was deleted ({e})")
+        except (Full, Faulty, Torn) as e:
+            self.report(f"{self.path.name} cannot be opened again: {e}")
+
+    def _set_damaged_aside(self, row: Row) -> None:
+        self.report(f"a batch of {row.readings} readings is damaged; it is set aside")
+        group_bytes = self._settings.aside_bytes_max
+
+        def work(t: Transaction) -> None:
+            if row.place >> ORDINAL_SHIFT in t.state.sessions:
+                aside.set_aside(t, row.place, DAMAGED, now_ns=self._now_ns(), bytes_max=group_bytes)
+            else:
+                t.db.execute("DELETE FROM batches WHERE place = ?", (row.place,))
+
+        self._with(lambda file: file.transact(work))
+
+    def _taken(self) -> int:
+        state = self.state
+        return state.taken if state.taken_by == self._run else -1
+
+    def _outcome(self, taken: int, ended: tuple[int, ...] = (), *, is_full: bool = False, fault: str = "") -> Outcome:
+        return Outcome(self.state, self.generation, taken, ended, is_full, fault, self.commits)
+
+
+def _first(file: SpoolFile, lane: Lane, live: str, gone: frozenset[int], start: int) -> Row | None:
+    session = file.state.session(live)
+    if lane is Lane.LIVE:
+        if session is None:
+            return None
+        first, stop = session.places
+    else:
+        first, stop = 0, session.places[0] if session else 2**63 - 1
+    return file.first(max(first, start), stop, gone.__contains__)
+
+
+def disk_free_bytes(folder: Path) -> int:
+    """What the file system would still give us."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
