@@ -19,8 +19,10 @@ from gateway.services import Services
 from telemetry import errors, wire
 from telemetry.backup import end_line, head_line, record_line
 from telemetry.batch import Batch
+from telemetry.beside import Beside
 from telemetry.ports import AUDIT, BATCHES, DEADLETTERS, DEVICES, LABELS, MODELS, Claim, DeviceSeen, Position, Record
-from telemetry.records import BatchHeaders
+from telemetry.records import BatchHeaders, newest_ns
+from telemetry.session_clock import UNKNOWN
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +104,7 @@ class _Lines:
                 claim = await claims.of(batch)
                 if not self._services.registry.is_deleted(seen.device, claim.received_ns):
                     self._counts[BATCHES.name] += 1
-                    yield record_line(BATCHES, _record(batch, claim))
+                    yield record_line(BATCHES, _record(batch, claim, claims.said(claim)))
         self._not_rebuilt += claims.not_met()
 
 
@@ -114,6 +116,7 @@ class _Claims:
         self._device = device
         self._session: str | None = None
         self._claims: dict[int, Claim] = {}
+        self._clock = UNKNOWN
         self._left = 0
 
     def not_met(self) -> int:
@@ -126,6 +129,9 @@ class _Claims:
             self._left += len(self._claims)
             found = await within(self._services, self._services.store.claims(self._device, batch.session))
             self._session, self._claims = batch.session, {c.id.seq: c for c in found}
+            key = self._device, batch.session
+            kept = (await within(self._services, self._services.store.get_sessions([key]))).get(key)
+            self._clock = UNKNOWN if kept is None else kept.clock
         claim = self._claims.pop(batch.seq, None)
         if claim is None:
             logger.warning("%s has rows and no claim: backed up under the hash of its rows", batch.id)
@@ -134,10 +140,18 @@ class _Claims:
             claim = Claim(batch.id, own, received_ns, batch.readings, 0)
         return claim
 
+    def said(self, claim: Claim) -> Beside:
+        """What was said beside the batches of its session is gone with the log: so say what the ledger made of it."""
+        clock = self._clock
+        sent_ns = claim.received_ns - clock.offset_ns if clock.offset_ns is not None and clock.basis == "sent" else None
+        return Beside(sent_ns, clock.synchronised, clock.correction_ns)
 
-def _record(batch: Batch, claim: Claim) -> Record:
+
+def _record(batch: Batch, claim: Claim, said: Beside) -> Record:
     """As the gateway wrote it once, with the hash that it was claimed under."""
-    headers = BatchHeaders(batch.id, claim.content_hash, batch.readings, claim.received_ns)
+    headers = BatchHeaders(
+        batch.id, claim.content_hash, batch.readings, claim.received_ns, said=said, newest_ns=newest_ns(batch)
+    )
     return Record(batch.device, wire.encode(batch), headers.to_map())
 
 

@@ -10,12 +10,15 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from consumers import clock_offset
 from gateway import rebuilt
 from telemetry import backup, wire
+from telemetry.beside import Beside
 from telemetry.deadletters import dead_letter
 from telemetry.outcome import Reason
 from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record
 from telemetry.records import BatchHeaders, item_of
+from telemetry.session_clock import UNKNOWN, SessionClock
 from tests.gateway.gateway_world import T0, World, batch, gateway, stored
 from tests.gateway.read_world import Person, opened, reading_gateway, settle
 from tests.ports.stores_samples import random_batch
@@ -57,6 +60,28 @@ async def test_every_batch_comes_back_under_its_own_hash() -> None:
             assert record.value == original.value
             assert item.content_hash == wire.content_hash(record.value or b"") == original.headers["hash"]
             assert str(item.received_ns) == original.headers["received"]
+
+
+async def test_what_the_ledger_knows_of_a_clock_comes_along() -> None:
+    async with reading_gateway("admin") as (world, admin):
+        told = Beside(synchronised=False, correction_ns=-7)
+        for device, error_ns in (("slow", 90 * 10**9), ("silent", None)):
+            token = await world.device(device)
+            for seq in range(3):
+                sent_ns = None if error_ns is None else world.services.clock.now_ns() - error_ns
+                headers = replace(told, sent_ns=sent_ns).to_headers() if error_ns else {}
+                await world.post("/v1/batches", batch(device, seq), token, **headers)
+        await settle(world)
+        rebuilt_of: dict[str, SessionClock] = {}
+        for record in (await taken(admin))["batches"]:
+            headers_read = BatchHeaders.of(entry_of(record))
+            rebuilt_of[record.key] = clock_offset.apply(rebuilt_of.get(record.key, UNKNOWN), headers_read)
+            assert headers_read.newest_ns == T0 + 10_000_000
+        kept = {s.device: s.clock for s in await world.services.store.completeness()}
+        assert kept["slow"].offset_ns is not None
+        assert abs(kept["slow"].offset_ns - 90 * 10**9) < 10**9
+        assert rebuilt_of["slow"] == replace(kept["slow"], latest_ns=kept["slow"].offset_ns)
+        assert rebuilt_of["silent"] == kept["silent"]
 
 
 async def test_another_station_made_of_it_knows_devices_and_readings() -> None:
