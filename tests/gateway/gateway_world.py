@@ -16,6 +16,7 @@ from gateway.listeners.http import Server
 from gateway.services import Services
 from telemetry.clock import Clock, SystemClock
 from telemetry.logs import memory as memory_log
+from telemetry.mqtt_accounts import Accounts
 from telemetry.ports import BATCHES, DEVICES, Entry, Log, Topic
 from telemetry.registry import Registry
 from telemetry.settings import Gateway, Limits, Settings
@@ -67,6 +68,7 @@ async def gateway(
     clock: Clock | None = None,
     data_dir: Path | None = None,
     lag: dict[str, int] | None = None,
+    accounts: Accounts | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway; `settings` are those of `Gateway`, and `limits` a dict of `Limits`."""
@@ -88,7 +90,9 @@ async def gateway(
     async def lags() -> dict[str, int]:
         return lag or {}
 
-    services = Services.build(settings=whole, clock=clock, log=log, store=store, registry=Registry(table), lag=lags)
+    services = Services.build(
+        settings=whole, clock=clock, log=log, store=store, registry=Registry(table), lag=lags, accounts=accounts
+    )
     try:
         yield World(services, create_app(services), table, log)
     finally:
