@@ -61,6 +61,8 @@ class Fittings:
     vfs: str | None = None
     inline: bool = False  # the spool's SQLite in the event loop
     extras: Mapping[str, Any] | None = None  # for the sources' `Context`
+    on_locked: Callable[[], None] = lambda: None  # the data folder is this agent's; the spool is not open yet
+    on_closed: Callable[[], None] = lambda: None  # the spool is closed; the data folder is still this agent's
 
 
 class Agent:
@@ -87,6 +89,8 @@ class Agent:
         """Until `stop` is set.  Raises `Misconfigured` at the start, and what breaks the spool at any time."""
         async with AsyncExitStack() as stack:
             stack.enter_context(FolderLock(self.folder))
+            self._fittings.on_locked()
+            stack.callback(self._fittings.on_closed)
             await self._open(stack)
             asks = {"status": self._asked_status, "aside": self._asked_aside, "retry_aside": self._asked_retry}
             await stack.enter_async_context(status_socket.serving(self.folder, asks))

@@ -5,20 +5,24 @@ with the next hand-over.  At a start the two are reconciled: what was written do
 ended was never committed, so it was never sent either.
 """
 
+import logging
 import os
-from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from edge._spool import look
 from simulator import ledger
 from simulator.ledger import End, Handed
 from telemetry.batch import BatchId
-from telemetry.errors import Misconfigured
+from telemetry.errors import Misconfigured, NotReady
+
+logger = logging.getLogger(__name__)
 
 NOT_COMMITTED = "crash_before_commit"
+NOT_IN_SPOOL = "not_in_spool"  # a file that was torn or deleted while the agent ran
 SPOOL_LOST = "spool_lost"  # it was there when an earlier run ended
 
 
@@ -48,20 +52,19 @@ class LedgerJournal:
         """Written at once, synced with the next hand-over."""
         os.write(self._fd, _line(id_, {"end": str(End(end)), "reason": reason}))
 
-    def reconcile(self, spooled: Set[BatchId]) -> dict[str, int]:
-        """Give an end to what is not in the spool and has none; how many batches, by reason.
+    def begin(self, folder: Path) -> None:
+        """End what a crash kept from the spool in `folder`: it was never committed, so it was never sent either."""
+        try:
+            spooled = look.ids(folder)
+        except NotReady as e:
+            logger.warning("%s: what is in there is left without an end for now", e.message)
+            return
+        self._end_absent(spooled, {None: NOT_COMMITTED, End.UNSENT: SPOOL_LOST})
 
-        At a start and at an end, with everything that is in the spool.
-        """
-        reasons = {None: NOT_COMMITTED, End.UNSENT: SPOOL_LOST}
-        lost = [(b.id, reasons[b.end]) for b in self._open_batches() if b.id not in spooled]
-        for id_, reason in lost:
-            self.ended(id_, End.DROPPED, reason)
-        return dict(Counter(reason for _, reason in lost))
-
-    def leave(self, spooled: Set[BatchId]) -> None:
+    def leave(self, folder: Path) -> None:
         """Write down what is still in the spool; a later run says how it ended."""
-        self.reconcile(spooled)
+        spooled = look.ids(folder)
+        self._end_absent(spooled, {None: NOT_IN_SPOOL, End.UNSENT: SPOOL_LOST})
         for batch in self._open_batches():
             if batch.end is None:
                 self.ended(batch.id, End.UNSENT)
@@ -72,6 +75,11 @@ class LedgerJournal:
         if fd >= 0:
             os.fsync(fd)
             os.close(fd)
+
+    def _end_absent(self, spooled: Set[BatchId], reasons: Mapping[End | None, str]) -> None:
+        for batch in self._open_batches():
+            if batch.id not in spooled:
+                self.ended(batch.id, End.DROPPED, reasons[batch.end])
 
     def _open_batches(self) -> list[Handed]:
         return [b for b in ledger.read(self._path).values() if b.end in (None, End.UNSENT)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from edge.agent import Fittings
     from edge.settings import EdgeSettings
 
 logger = logging.getLogger("sensorline.edge")
@@ -63,12 +64,7 @@ async def _live(options: argparse.Namespace, settings: "EdgeSettings") -> None:
 
     stop = asyncio.Event()
     _listen(stop)
-    journal = None
-    if options.ledger is not None:
-        from sensorline.edge_journal import LedgerJournal
-
-        journal = LedgerJournal(options.ledger)
-    agent = Agent(settings, Fittings(journal=journal))
+    agent = Agent(settings, Fittings() if options.ledger is None else _witnessed(options.ledger, settings))
 
     def ready() -> None:
         _say(options, {"pid": os.getpid(), "device": settings.device, "session": agent.spool.session})
@@ -76,10 +72,21 @@ async def _live(options: argparse.Namespace, settings: "EdgeSettings") -> None:
             asyncio.get_running_loop().call_later(options.seconds, _stop, stop)
 
     await agent.run(stop, on_ready=ready)
-    if journal is not None:
-        journal.close()
     if options.as_json:
         print(json.dumps(agent.last_status), flush=True)
+
+
+def _witnessed(ledger: Path, settings: "EdgeSettings") -> "Fittings":
+    from edge.agent import Fittings
+    from sensorline.edge_journal import LedgerJournal
+
+    journal, folder = LedgerJournal(ledger), settings.path(settings.data_dir)
+
+    def closed() -> None:
+        journal.leave(folder)
+        journal.close()
+
+    return Fittings(journal=journal, on_locked=lambda: journal.begin(folder), on_closed=closed)
 
 
 def _listen(stop: asyncio.Event) -> None:

@@ -89,3 +89,17 @@ def _load(config: Path | None) -> "EdgeSettings":
     from edge.settings import FILE_DEFAULT, load
 
     return load(config or FILE_DEFAULT)
+
+
+def _left_behind(settings: "EdgeSettings", folder: Path) -> dict[str, Any]:
+    """What the spool's file says by itself."""
+    import time
+
+    from edge import status
+    from edge._spool import look
+    from edge.gauge import Rates
+
+    now_ns = time.time_ns()
+    depth = look.depth(folder)
+    spool = status.spool(depth, settings.spool, folder if folder.exists() else Path(), now_ns, Rates())
+    return {"running": False, "device": settings.device, "now_ns": now_ns, "spool": spool}

@@ -1,0 +1,66 @@
+"""A look at the spool's file from outside, read-only: for when no agent runs, and for proofs."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import apsw
+
+from edge._spool.file import load
+from edge._spool.keeper import FILE
+from edge._spool.words import SEQ_MASK, State, Torn
+from edge.spooled import Depth
+from telemetry.batch import BatchId
+from telemetry.errors import NotReady
+
+BUSY_WAIT_MS = 2_000
+
+
+def depth(folder: Path) -> Depth:
+    """How full; an empty one where there is no spool yet.  Raises `NotReady` for a file that cannot be read."""
+    with _opened(folder) as db:
+        if db is None:
+            return Depth()
+        state = _state(db, folder)
+    sessions = state.sessions.values()
+    return Depth(
+        batches=sum(s.batches for s in sessions) + state.drafts,
+        readings=sum(s.readings for s in sessions) + state.draft_readings,
+        size_bytes=state.used_bytes,
+        oldest_put_ns=state.oldest_put_ns,
+        aside_batches=state.aside_batches,
+        aside=state.aside,
+        dropped=state.dropped,
+    )
+
+
+def ids(folder: Path) -> frozenset[BatchId]:
+    """Of every batch that is committed there.  Raises `NotReady` for a file that cannot be read."""
+    with _opened(folder) as db:
+        if db is None:
+            return frozenset()
+        state = _state(db, folder)
+        places = [int(str(place)) for (place,) in db.execute("SELECT place FROM batches")]
+    owners = [(state.of_place(place), place) for place in places]
+    return frozenset(BatchId(s.device, s.name, place & SEQ_MASK) for s, place in owners if s is not None)
+
+
+def _state(db: apsw.Connection, folder: Path) -> State:
+    try:
+        return load(db)
+    except Torn as e:
+        raise NotReady(f"the spool in {folder} cannot be read: {e}") from e
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[apsw.Connection | None]:
+    path = folder / FILE
+    if not path.exists():
+        yield None
+        return
+    try:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+            db.set_busy_timeout(BUSY_WAIT_MS)
+            yield db
+    except apsw.Error as e:
+        raise NotReady(f"the spool in {folder} cannot be read: {e}") from e
