@@ -1,39 +1,17 @@
-"""What GPS sources share: a fix as a checked reading of `location`, and when a fix's time may set our clock."""
+"""What GPS sources share: when a fix's time may set our clock."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-
-from edge.clean import Cleaned, Cleaner, Target, Wanted
-from edge.moments import TimeFormat
-from telemetry.reading import CATALOGUE
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AGREED_MIN = 3
 DIFFERENCE_S_MAX = 0.3
 EARLIEST_NS = 1_735_689_600 * 10**9  # 2025: a receiver that counts GPS weeks wrongly is 19.6 years behind
 
-LOCATION = Cleaner(
-    [
-        Target(
-            CATALOGUE["location"],
-            tuple(Wanted(f, f.name) for f in CATALOGUE["location"].fields),
-            time="t",
-            written=TimeFormat("ns"),
-        )
-    ]
-)
-
 
 def utc_ns(moment: datetime) -> int:
     """Nanoseconds since 1970, exact."""
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
-
-
-def location(t_ns: int, values: Mapping[str, float | None], line: int, text: str) -> Cleaned:
-    """One reading, or the reason why not: also a receiver says impossible things."""
-    columns: dict[str, list[float | None]] = {"t": [t_ns], **{name: [value] for name, value in values.items()}}
-    return LOCATION.columns(columns, [line], arrived_ns=t_ns, text=lambda _: text)
 
 
 class FixClock:

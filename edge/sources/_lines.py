@@ -28,7 +28,8 @@ class Lines:
         for part in ended:
             self._take(part)
             self._number += 1
-            lines.append(Line(self._number, bytes(self._rest).removesuffix(b"\r"), self._is_cut))
+            line = bytes(self._rest).removesuffix(b"\r")
+            lines.append(Line(self._number, line, self._is_cut or len(line) > self._size_bytes_max))
             self._rest.clear()
             self._is_cut = False
         self._take(rest)
@@ -36,5 +37,5 @@ class Lines:
 
     def _take(self, part: bytes) -> None:
         room = self._size_bytes_max + 1 - len(self._rest)  # one more: the CR that may end it
-        self._is_cut = self._is_cut or len(part) > room or len(self._rest + part.rstrip(b"\r")) > self._size_bytes_max
+        self._is_cut = self._is_cut or len(part) > room
         self._rest += part[:room]

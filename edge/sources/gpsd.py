@@ -16,7 +16,8 @@ from pydantic import Field
 
 from edge.clean import shown
 from edge.sources import Bad, Context, Options, Outlet, SourceFailed
-from edge.sources._fixes import FixClock, location, utc_ns
+from edge.sources._checked import checked
+from edge.sources._fixes import FixClock, utc_ns
 from telemetry.outcome import Reason
 
 LINE_BYTES_MAX = 256 * 1024  # a SKY report of many satellites is some 20 KiB
@@ -98,7 +99,8 @@ class Gpsd:
             return
         if text is not None and self._fixes.is_trusted(t_ns, arrived_s):
             self._context.stamp.utc_is(t_ns, arrived_s)
-        cleaned = location(t_ns, fields(report), self._lines, line.decode("utf-8", "backslashreplace"))
+        said = line.decode("utf-8", "backslashreplace")
+        cleaned = checked("location", t_ns, fields(report), line=self._lines, text=said)
         outlet.set_aside(cleaned.bad)
         await outlet.put(cleaned.series)
 

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from edge.clean import shown
 from edge.sources import Bad, Context, Outlet, SourceFailed, driver
-from edge.sources._fixes import FixClock, location
+from edge.sources._checked import checked
+from edge.sources._fixes import FixClock
 from edge.sources._lines import Line, Lines
 from edge.sources._nmea_epochs import SENTENCES, Epoch, Epochs
 from edge.sources._serial import Port, SerialOptions
@@ -108,7 +109,8 @@ class Nmea:
             self._context.stamp.utc_is(said_ns, epoch.arrived_s)
         t_ns = self._context.stamp.at_ns(epoch.arrived_s) if said_ns is None else said_ns
         text = " ".join(str(s) for s in epoch.said.values())
-        cleaned = location(t_ns, epoch.values(self._config.metres_per_hdop), epoch.line, text)
+        values = epoch.values(self._config.metres_per_hdop)
+        cleaned = checked("location", t_ns, values, line=epoch.line, text=text)
         outlet.set_aside(cleaned.bad)
         await outlet.put(cleaned.series)
 
