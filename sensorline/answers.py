@@ -103,6 +103,14 @@ class Code(msgspec.Struct, frozen=True):
     expires_ns: int
 
 
+class Enrolled(msgspec.Struct, frozen=True):
+    """A device's token for a code, shown this once."""
+
+    device: str
+    token: str
+    token_id: str
+
+
 class Verifier(msgspec.Struct, frozen=True):
     """What a broker needs of a token; hash and salt in base64."""
 

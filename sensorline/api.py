@@ -21,6 +21,7 @@ from sensorline.answers import (
     Deleted,
     Device,
     DeviceSettings,
+    Enrolled,
     Issued,
     Replayed,
     Stats,
@@ -143,6 +144,11 @@ class Api:
     def offer_code(self, device: str) -> Code:
         """A code that enrols a device, once."""
         return self._ask(Code, "POST", f"/v1/devices/{_segment(device)}/codes")
+
+    def enroll(self, code: str, *, device: str | None) -> Enrolled:
+        """The token that a code is good for; `Refused` for a code that is another device's, which stays good."""
+        body = {"code": code} | ({"device": device} if device else {})
+        return self._ask(Enrolled, "POST", "/v1/enroll", body=body)
 
     def mqtt_accounts(self) -> list[Account]:
         """The accounts that an MQTT broker should have."""

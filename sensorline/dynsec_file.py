@@ -4,21 +4,19 @@ The broker reads the file at its start only, and writes it anew at every change 
 """
 
 import copy
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from sensorline import private_file
 from sensorline.mqtt_diff import good_by_name, is_our_role, is_ours
 from telemetry import mqtt_accounts as accounts
 from telemetry.errors import Misconfigured
 from telemetry.mqtt_accounts import Account
 
 Document = dict[str, Any]
-MODE = 0o600
 
 
 def merged(document: Document, wanted: Iterable[Account]) -> Document:
@@ -68,18 +66,7 @@ def read(file: Path) -> Document:
 def write(file: Path, document: Document) -> None:
     """Whole or not at all, mode 0600, for the owner that the file has (the broker's user); raises `Misconfigured`."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mkstemp: O_EXCL, 0600
-        try:
-            with os.fdopen(handle, "wb") as made:
-                if file.exists():
-                    owner = file.stat()
-                    if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                        os.fchown(made.fileno(), owner.st_uid, owner.st_gid)
-                made.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-                made.flush()
-                os.fsync(made.fileno())
-            Path(temporary).replace(file)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with private_file.replacing(file) as made:
+            made.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     except OSError as e:
         raise Misconfigured(f"{file} cannot be written ({e.strerror}): run this as the broker's user or root") from e

@@ -99,7 +99,7 @@ def transport_of(url: str) -> str:
 
 def is_in_clear(url: str) -> bool:
     """Whether the token would be read by whoever listens on the way there."""
-    return not IS_TLS.get(url.partition("://")[0], False) and not _is_loopback(url)
+    return not IS_TLS.get(url.partition("://")[0], False) and not is_loopback(url)
 
 
 def render(plan: Plan) -> str:
@@ -137,7 +137,8 @@ def _source(source: Chosen) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """True when nothing that is sent there leaves this machine."""
     host = re.sub(r":\d+$", "", url.partition("://")[2].partition("/")[0].rpartition("@")[2])
     return host in ("localhost", "[::1]") or re.fullmatch(r"127(\.\d+){3}", host) is not None
 

@@ -7,17 +7,18 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.requests import Request
 
-from gateway.answers import Answer
+from gateway.answers import Answer, Name
 from gateway.auth import check_fresh
 from gateway.openapi import answers, guarded
 from gateway.routes.devices import CHANGE, DevicePath, Operator, Order, Parts
 from telemetry import errors, metrics
-from telemetry.errors import NotFound
+from telemetry.errors import Conflict, NotFound
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["enrol"])
 
+REFUSALS = (errors.NotReady, errors.NotFound, errors.Conflict, errors.RateLimited)
 BY_CODE = "(enrolment code)"  # who did it, in the audit trail: no operator can be called so
 EXAMPLE = "K7QM-2XPD"
 
@@ -33,9 +34,10 @@ class NewCode(Answer):
 
 
 class Enrolling(Order):
-    """The code, in capitals or not, with its dash or without."""
+    """The code, in capitals or not, with its dash or without; and the device that it is expected to be for."""
 
     code: CodeText
+    device: Name | None = Field(None, examples=["pi-7f3a"])
 
 
 class Enrolled(Answer):
@@ -55,15 +57,17 @@ async def offer_code(device: DevicePath, services: Parts, who: Operator) -> NewC
     return NewCode(device=made.device, code=made.code, expires_ns=made.expires_ns)
 
 
-@router.post("/enroll", responses=answers(*CHANGE, errors.NotReady, errors.NotFound, errors.RateLimited))
+@router.post("/enroll", responses=answers(*CHANGE, *REFUSALS))
 async def enrol_by_code(body: Enrolling, request: Request, services: Parts) -> Enrolled:
     """Get a device's token for a code.  A code that is wrong, used or expired is answered alike, and after five such
-    tries an address waits."""
+    tries an address waits.  A code for another device than is expected stays good."""
     check_fresh(services)
     address = request.client.host if request.client else ""
     tried = services.tries.begin(address, services.clock.monotonic_s())
     try:
         device = await services.enrolment.offered(body.code)
+        if body.device not in (None, device):
+            raise Conflict(f"this code is for {device}, and not for {body.device}: it was not used", path="$.device")
         async with services.audit.change(BY_CODE, "device.enrol", device):
             issued = await services.enrolment.redeem(body.code)
     except NotFound:

@@ -1,0 +1,46 @@
+"""A file with a secret in it: replaced whole or not at all, readable by its owner only."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[BinaryIO]:
+    """Write into what this gives; at the end of the block it takes the file's place, mode 0600.
+
+    The place is made first: who gets a secret only once knows then that it can be kept.  Root writes for the owner of
+    what is replaced, or of the folder.  Raises `OSError`.
+    """
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mkstemp: O_EXCL, 0600
+    try:
+        with os.fdopen(handle, "wb") as made:
+            _give(made.fileno(), file)
+            yield made
+            made.flush()
+            os.fsync(made.fileno())
+        Path(temporary).replace(file)
+        _sync_folder(file.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _give(handle: int, file: Path) -> None:
+    """To whom the file was; its reader must be able to go on reading it."""
+    owner = file.stat() if file.exists() else file.parent.stat()
+    if os.geteuid() == 0:
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+    elif file.exists() and owner.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it is another user's")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
