@@ -91,21 +91,34 @@ async def playing(lines: Sequence[bytes | float]) -> AsyncIterator[int]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(VERSION)
-        request = await reader.readline()
-        assert request.startswith(b'?WATCH={"enable":true,"json":true'), request
-        for line in lines:
-            if isinstance(line, float):
-                await asyncio.sleep(line)
-            else:
-                writer.write(line + b"\n")
-                await writer.drain()
-        writer.close()
+        try:
+            request = await reader.readline()
+            assert request.startswith(b'?WATCH={"enable":true,"json":true') or not request, request
+            for line in lines:
+                if isinstance(line, bytes):
+                    writer.write(line + b"\n")
+                    await writer.drain()
+                elif await _is_gone(reader, line):
+                    return
+        except OSError:  # the client went away
+            pass
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+
+
+async def _is_gone(reader: asyncio.StreamReader, wait_s: float) -> bool:
+    try:
+        async with asyncio.timeout(wait_s):
+            await reader.read()
+    except TimeoutError:
+        return False
+    return True
 
 
 VERSION = b'{"class":"VERSION","release":"3.25","rev":"3.25","proto_major":3,"proto_minor":15}\r\n'

@@ -1,6 +1,7 @@
 """A pseudo-terminal as a serial port: what is written to it, a source reads."""
 
 import os
+import termios
 import tty
 from types import TracebackType
 
@@ -21,6 +22,10 @@ class Terminal:
         """Bytes for whoever reads the port."""
         while data:
             data = data[os.write(self._far, data) :]
+
+    def empty(self) -> None:
+        """Throw away what nobody has read."""
+        termios.tcflush(self._near, termios.TCIFLUSH)
 
     def unplug(self) -> None:
         """The far end goes away."""
