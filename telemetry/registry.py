@@ -110,6 +110,7 @@ class Registry:
     def __init__(self, view: View) -> None:
         self._view = view
         self._holders: OrderedDict[str, Holder] = OrderedDict()
+        self._by_device: OrderedDict[str, tuple[Holder, ...]] = OrderedDict()
         self._version = -1
 
     @property
@@ -132,9 +133,7 @@ class Registry:
         if len(token) > credentials.TOKEN_CHARS_MAX:
             return None
         digest = credentials.digest(token)
-        if self._version != self._view.version:
-            self._version = self._view.version
-            self._holders.clear()
+        self._forget_when_changed()
         held = self._holders.get(digest)
         if held is None:
             held = self._read_holder(digest)
@@ -156,16 +155,23 @@ class Registry:
         Which of its tokens was used is not known: the newest one that no phone is pinned to stands for all, and
         `also_pinned` has the pins of them all.
         """
-        enrolled = self.device(device)
-        if enrolled is None:
-            return None
-        read = [h for d in self.digests(enrolled) if (h := self._read_holder(d)) is not None]
-        valid = [h for h in read if h.expires_ns is None or now_ns < h.expires_ns]
+        self._forget_when_changed()
+        held = self._by_device.get(device)
+        if held is None:
+            held = self._read_holders(device)
+            if not held:
+                return None  # not remembered: there is no end of names that are not enrolled
+            self._by_device[device] = held
+            if len(self._by_device) > HOLDERS_MAX:
+                self._by_device.popitem(last=False)
+        else:
+            self._by_device.move_to_end(device)
+        valid = [h for h in held if h.expires_ns is None or now_ns < h.expires_ns]
         if not valid:
             return None
-        newest = max(valid, key=lambda h: (h.source_id is None, self.token_value(h.digest)["created_ns"], h.digest))
+        standing = next((h for h in valid if h.source_id is None), valid[0])
         pinned = frozenset(h.source_id for h in valid if h.source_id is not None)
-        return replace(newest, also_pinned=pinned)
+        return replace(standing, also_pinned=pinned) if pinned else standing
 
     def operator(self, key: str) -> Operator | None:
         """Whose key this is, or None."""
@@ -269,6 +275,20 @@ class Registry:
         while page:
             yield from page
             page = self._view.scan(prefix, after=page[-1].key)
+
+    def _forget_when_changed(self) -> None:
+        if self._version != self._view.version:
+            self._version = self._view.version
+            self._holders.clear()
+            self._by_device.clear()
+
+    def _read_holders(self, device: str) -> tuple[Holder, ...]:
+        """The holders of a device's tokens that are not revoked, newest first."""
+        enrolled = self.device(device)
+        if enrolled is None:
+            return ()
+        read = [h for digest in self.digests(enrolled) if (h := self._read_holder(digest)) is not None]
+        return tuple(sorted(read, key=lambda h: (self.token_value(h.digest)["created_ns"], h.digest), reverse=True))
 
     def _read_holder(self, digest: str) -> Holder | None:
         token = self.token_value(digest)

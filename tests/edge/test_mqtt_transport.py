@@ -380,17 +380,3 @@ def test_what_can_never_work_is_named(options: dict[str, str], wrong: str) -> No
     with pytest.raises(Misconfigured, match=wrong) as raised:
         module.open(config, device="pi", token=lambda: TOKEN, clock=SystemClock(), folder=Path("/nowhere"))
     assert "secret" not in raised.value.message
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("mqtt://h", "mqtt://h:1883"),
-        ("mqtts://h", "mqtts://h:8883"),
-        ("ws://h", "ws://h:80/mqtt"),
-        ("wss://h/other?x=1", "wss://h:443/other?x=1"),
-        ("mqtts://[::1]:1", "mqtts://[::1]:1"),
-    ],
-)
-def test_addresses(url: str, address: str) -> None:
-    assert str(mqtt.parse_url(url)) == address

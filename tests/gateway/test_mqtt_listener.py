@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 import zstandard
 from paho.mqtt.packettypes import PacketTypes
@@ -372,13 +371,3 @@ async def test_the_password_comes_from_its_file_and_a_missing_one_is_named(tmp_p
     async with gateway(mqtt=settings) as world:
         with pytest.raises(Misconfigured, match=r"gateway\.mqtt\.password_file"):
             Listener(world.services)
-
-
-def test_receipts_that_are_none_are_not_read() -> None:
-    good = orjson.loads(mqtt.stored("ab", {"status": "stored"}))
-    assert mqtt.read_receipt(orjson.dumps(good)) is not None
-    for wrong in (b"", b"[]", b"{", b'"x"', *(orjson.dumps(good | change) for change in CHANGES)):
-        assert mqtt.read_receipt(wrong) is None, wrong
-
-
-CHANGES: tuple[dict[str, object], ...] = ({"v": 2}, {"http": "200"}, {"http": 7}, {"http": True}, {"payload": None})
