@@ -91,6 +91,8 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing() -> None:
         pytest.skip("there is no systemd here")
     if Path("/opt/sensorline").exists() or Path("/etc/sensorline").exists():
         pytest.skip("it is installed here")
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("there is no system Python here")
     said = _install("--dry-run", "--device", "pi one", "--url", "https://station.example")
     assert "--require-hashes" in said
     assert r"--device pi\ one" in said, "arguments are quoted"
@@ -103,6 +105,9 @@ def test_the_script_says_what_is_missing(tmp_path: Path) -> None:
     assert "error: there is no" in _install("--dry-run", "--from", tmp_path / "none", code=1)
     assert "error: there is no" in _install("--dry-run", "--lock", tmp_path / "none", code=1)
     assert "older than 3.11" in _install("--dry-run", code=1, PYTHON="/bin/false")
+    (tmp_path / "python").write_text("#!/bin/sh\necho /home/pi/.pyenv/versions/3.12\n")
+    (tmp_path / "python").chmod(0o755)
+    assert "home folder" in _install("--dry-run", code=1, PYTHON=str(tmp_path / "python"))
     assert "unknown option" in _install("--fast", code=1)
 
 

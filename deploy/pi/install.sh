@@ -6,7 +6,7 @@ umask 022  # the agent's user must be able to read the program, whatever root's 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SOURCE=$(cd "$HERE/../.." && pwd)
 LOCK=
-PYTHON=${PYTHON:-python3}
+PYTHON=${PYTHON:-/usr/bin/python3}  # not a version manager's: the service sees no home folder
 DRY=
 DEVICE=
 URL=
@@ -27,7 +27,7 @@ Usage: sudo deploy/pi/install.sh [--from CHECKOUT-OR-WHEEL] [--lock FILE] [--dev
   --plain    the token may travel without TLS: on a network of your own only
   --dry-run  print what would be done
 
-Python 3.11 or newer; another than python3: PYTHON=/usr/bin/python3.12.
+Python 3.11 or newer; another than /usr/bin/python3: PYTHON=/usr/bin/python3.12.
 TEXT
 }
 
@@ -63,6 +63,9 @@ check() {
   esac
   "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
     || die "$PYTHON is not there, or older than 3.11: set PYTHON=/usr/bin/python3.11 or newer"
+  case $("$PYTHON" -c 'import sys; print(sys.base_prefix)') in
+    /home/* | /root/* | /run/user/*) die "$PYTHON lies in a home folder, which the service cannot see: take the system's" ;;
+  esac
   "$PYTHON" -c 'import ensurepip' 2>/dev/null || die "no venv module: apt-get install python3-venv"
   command -v systemctl >/dev/null || die "no systemd here: run \`sensorline edge run\` under what you have"
 }
