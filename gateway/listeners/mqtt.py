@@ -67,10 +67,11 @@ class Listener:
         """Take no more, finish what is in hand, say goodbye; within the gateway's deadline."""
         link = self._link
         if link is not None and link.is_open:
-            with contextlib.suppress(LinkLost):
-                await link.unsubscribe(self._filters)
+            with contextlib.suppress(LinkLost, TimeoutError):  # a broker that does not hear us must not keep us here
+                async with asyncio.timeout(CLOSE_WAIT_S):
+                    await link.unsubscribe(self._filters)
         if self._serving:
-            _, late = await asyncio.wait(set(self._serving), timeout=self._stop_wait_s)
+            _, late = await asyncio.wait(set(self._serving), timeout=max(0.1, self._stop_wait_s - CLOSE_WAIT_S))
             for task in late:
                 task.cancel()
             if late:
