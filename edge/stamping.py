@@ -163,7 +163,7 @@ class Stamper:
     def _reference(self) -> _Reference | None:
         """The clock to trust.  A receiver that contradicts what a time service has set is wrong: they err by weeks."""
         if (wall := self._wall()) is not None:
-            self._fixed, self._was_set_by_service = None, True
+            self._was_set_by_service = True
             return wall
         fixed = self._gps()
         if fixed is None or not self._was_set_by_service:

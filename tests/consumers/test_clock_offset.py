@@ -68,6 +68,13 @@ def test_readings_later_than_their_sending_are_proof_too() -> None:
     assert known(honest, odd) == known(odd, honest) == SessionClock(-60 * SECOND, "newest", -60 * SECOND, T0)
 
 
+def test_of_two_that_say_the_same_the_senders_word_is_the_basis() -> None:
+    said, dated = headers(T0, Beside(T0 + 60 * SECOND)), headers(newest_ns=T0 + 60 * SECOND)
+    both = headers(T0, Beside(T0 + 60 * SECOND), newest_ns=T0 + 60 * SECOND)
+    for batches in ((said, dated), (dated, said), (both,)):
+        assert (known(*batches).offset_ns, known(*batches).basis) == (-60 * SECOND, "sent")
+
+
 def test_a_clock_that_steps_shows_in_the_last_ten_minutes() -> None:
     before, after = sent(T0, 50), sent(T0 + WINDOW_NS, 70, 3600 * SECOND)
     clock = known(before, after)
@@ -90,9 +97,9 @@ def test_the_senders_last_word_on_its_correction_is_kept() -> None:
 
 @pytest.mark.parametrize("sent_ns", [-1, -(2**63), 2**63 - 1])
 def test_a_clock_beyond_all_time_overflows_no_column(sent_ns: int) -> None:
-    clock = known(headers(T0, Beside(sent_ns), newest_ns=2**63 - 1))
-    assert clock.offset_ns is not None
-    assert -(2**63) <= clock.offset_ns < 2**63
+    for newest_ns in (None, 2**63 - 1):
+        offset_ns = known(headers(T0, Beside(sent_ns), newest_ns=newest_ns)).offset_ns
+        assert offset_ns is None or -(2**63) <= offset_ns < 2**63
 
 
 BATCHES = st.builds(

@@ -255,6 +255,17 @@ async def test_after_a_sleep_the_stamps_are_right_in_the_same_epoch(kept: bool) 
     assert machine.off_ns() == 0
 
 
+async def test_a_clock_set_by_gps_is_right_after_a_sleep_with_old_fixes_and_new_ones() -> None:
+    machine = Machine(wrong_by_ns=-DAY_NS, kept=False)
+    await machine.fixes()
+    assert machine.stamper.poll() == Synchronised(DAY_NS)
+    machine.sleep(7 * 3600 * SECOND_NS)
+    for fixes in (0, 1, FIXES):
+        await machine.fixes(fixes)
+        assert await polled(machine, 2) == []
+        assert machine.off_ns() == 0
+
+
 # --- any sequence ---------------------------------------------------------------------------------------------
 
 EVENTS = st.lists(
@@ -369,6 +380,14 @@ def test_a_slew_changes_no_stamp_that_another_thread_may_be_making(slews: list[t
         assert stamps == sorted(stamps)
         assert after.target_ns in (target_ns, tie.target_ns)
         tie = after
+
+
+def test_polls_in_quick_succession_forget_no_stamp() -> None:
+    tie = Tie.fixed(0).slewed(0, SECOND_NS)
+    before = [tie.offset_ns(t) for t in range(0, 10 * SECOND_NS, SECOND_NS)]
+    for k in range(500):
+        tie = tie.slewed(10 * SECOND_NS + k, (-1) ** k * SECOND_NS)
+    assert [tie.offset_ns(t) for t in range(0, 10 * SECOND_NS, SECOND_NS)] == before
 
 
 def test_the_machine_is_asked_and_answers() -> None:
