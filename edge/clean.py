@@ -101,7 +101,12 @@ class Cleaner:
         return any(target.time is None for target in self._targets)
 
     def rows(
-        self, rows: Sequence[Any], lines: Lines, *, arrived_ns: int, text: Callable[[int], str] | None = None
+        self,
+        rows: Sequence[Any],
+        lines: Lines,
+        *,
+        arrived_ns: int | Sequence[int],
+        text: Callable[[int], str] | None = None,
     ) -> Cleaned:
         """JSON rows, one reading (of each sensor) a row; anything may stand there."""
         if self._getters is None:
@@ -114,12 +119,13 @@ class Cleaner:
         columns: Mapping[str, Cells],
         lines: Lines,
         *,
-        arrived_ns: int,
+        arrived_ns: int | Sequence[int],
         text: Callable[[int], str] | None = None,
     ) -> Cleaned:
         """Columns by name, each as long as `lines`; a column that is not there is absent from every row.
 
-        `arrived_ns`: UTC, for sensors whose mapping names no time.  `text`: a row's own, for a person.
+        `arrived_ns`: UTC, of all or one a row, for sensors whose mapping names no time.  `text`: of a row, for a
+        person.
         """
         n = len(lines)
         faults = _Faults(n)
@@ -148,6 +154,20 @@ def targets(maps: Sequence[SensorMapping], path: str) -> list[Target]:
 def shown(row: Any) -> str:
     """A row for a person, cut; surrogates escaped."""
     return str(row)[:TEXT_CHARS_MAX].encode("utf-8", "backslashreplace").decode()[:TEXT_CHARS_MAX]
+
+
+def picked(column: Column, rows: npt.NDArray[np.int64]) -> Column:
+    """These rows of a column, in this order."""
+    if isinstance(column, np.ndarray):
+        return cast(Column, column[rows])
+    return cast(Column, tuple(column[k] for k in rows.tolist()))
+
+
+def picked_readings(series: Series, rows: npt.NDArray[np.int64]) -> Series:
+    """These readings of a series, in this order."""
+    values = {name: picked(column, rows) for name, column in series.values.items()}
+    extra = None if series.extra is None else [series.extra[k] for k in rows.tolist()]
+    return Series.of(series.sensor, series.t[rows], values, extra)
 
 
 def _target(one: SensorMapping, path: str) -> Target:
@@ -221,7 +241,7 @@ class _One:
             too_large = [e is not None and len(e) > EXTRA_BYTES_MAX for e in self._extra]
             self.faults.mark(np.array(too_large, np.bool_), Reason.EXTRA_TOO_LARGE, "too much that is not known")
 
-    def finish(self, arrived_ns: int) -> list[tuple[Series, npt.NDArray[np.int64]]]:
+    def finish(self, arrived_ns: int | Sequence[int]) -> list[tuple[Series, npt.NDArray[np.int64]]]:
         """The series of the good rows, and which they are; [] when there is none."""
         good = ~self.empty if self.faults.which is None else ~self.empty & (self.faults.which == 0)
         rows = np.flatnonzero(good)
@@ -233,7 +253,7 @@ class _One:
         extra = self._extra
         if len(rows) < self._n:
             times = times[rows]
-            values = {name: _only(column, rows) for name, column in values.items()}
+            values = {name: picked(column, rows) for name, column in values.items()}
             extra = None if extra is None else [extra[k] for k in rows.tolist()]
         return [(Series.of(self._target.sensor.name, times, values, extra), rows)]
 
@@ -290,12 +310,6 @@ class _One:
         self._times, wrong = moments(cells, self._target.written)
         if wrong is not None:
             self.faults.mark(wrong & ~self.empty, Reason.BAD_TIME, f"{name} is no time from 1970 to 2262")
-
-
-def _only(column: Column, rows: npt.NDArray[np.int64]) -> Column:
-    if isinstance(column, np.ndarray):
-        return cast(Column, column[rows])
-    return cast(Column, tuple(column[k] for k in rows.tolist()))
 
 
 def _cell_text(cell: Any) -> str:

@@ -100,6 +100,7 @@ class Arrived:
     qos: int
     mid: int
     said: Mapping[str, str]  # the user properties, the first of each name
+    is_retained: bool = False  # not sent now: the last one the broker has kept of its topic
 
 
 class Room:
@@ -322,7 +323,8 @@ class Link:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        arrived = Arrived(topic, bytes(message.payload), message.qos, message.mid, _said(message.properties))
+        said = _said(message.properties)
+        arrived = Arrived(topic, bytes(message.payload), message.qos, message.mid, said, message.retain)
         self._hand(self._on_message, arrived)
 
 
