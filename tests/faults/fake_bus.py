@@ -7,6 +7,7 @@ are unplugged, lose their power, and transfers fail or break off.
 import ctypes
 import errno
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
@@ -36,6 +37,8 @@ class FakeBus:
         self.chips = dict(chips)
         self.open_now = 0
         self.transfers = 0
+        self.transfer_s = 0.0  # how long one takes: at 100 kHz, 12 bytes need a millisecond
+        self.misuse: list[str] = []
         self.failures: deque[OSError | None] = deque()  # one a transfer; None lets it pass
         self._busy = threading.Lock()
 
@@ -45,16 +48,26 @@ class FakeBus:
 
     def i2c_rdwr(self, *messages: i2c_msg) -> None:
         """One combined transfer."""
-        assert self.open_now, "used after it was closed"
-        assert self._busy.acquire(blocking=False), "two threads at once"
+        if not self._busy.acquire(blocking=False):
+            self.misuse.append("two threads at once")
+            return
         try:
+            time.sleep(self.transfer_s)
+            if not self.open_now:
+                self.misuse.append("used after it was closed")
             self._transfer(messages)
         finally:
             self._busy.release()
 
+    @property
+    def is_let_go(self) -> bool:
+        """Closed as often as opened, and never used wrongly."""
+        return self.open_now == 0 and not self.misuse
+
     def close(self) -> None:
         """Let go."""
-        assert not self._busy.locked(), "closed during a transfer"
+        if self._busy.locked():
+            self.misuse.append("closed during a transfer")
         self.open_now -= 1
 
     def _transfer(self, messages: tuple[i2c_msg, ...]) -> None:

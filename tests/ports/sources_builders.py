@@ -53,13 +53,14 @@ class Builder:
 @asynccontextmanager
 async def _mpu6050(folder: Path) -> AsyncIterator[Ready]:
     bus = FakeBus({0x68: FakeMpu6050(SystemClock())})
-    yield Ready({}, {"smbus": bus}, lambda: bus.open_now == 0)
+    bus.transfer_s = 0.03  # so that one is under way at most moments
+    yield Ready({}, {"smbus": bus}, lambda: bus.is_let_go)
 
 
 @asynccontextmanager
 async def _lsm6ds(folder: Path) -> AsyncIterator[Ready]:
     bus = FakeBus({0x6A: FakeLsm6dso(SystemClock())})
-    yield Ready({}, {"smbus": bus}, lambda: bus.open_now == 0)
+    yield Ready({}, {"smbus": bus}, lambda: bus.is_let_go)
 
 
 @asynccontextmanager

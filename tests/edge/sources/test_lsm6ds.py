@@ -28,7 +28,7 @@ class Rig:
 
     async def stop(self) -> None:
         await self.driven.stop()
-        assert self.bus.open_now == 0, "let go"
+        assert self.bus.is_let_go, "let go"
 
 
 def numbers(rig: Rig) -> np.ndarray:
@@ -125,7 +125,7 @@ async def test_check_says_what_it_found(make: type[FakeLsm6ds]) -> None:
     await Driven(checked, clock).run_for(2)  # type: ignore[arg-type]
     assert "LSM6DS" in checked.line
     assert "104 Hz, acceleration 9.81 m/s2" in checked.line
-    assert bus.open_now == 0
+    assert bus.is_let_go
 
 
 async def test_an_mpu_at_that_address_is_named() -> None:

@@ -39,7 +39,7 @@ async def rig(options: dict[str, object] | None = None, **chip: object) -> Async
         yield made
     finally:
         await made.driven.stop()
-    assert made.bus.open_now == 0, "let go"
+    assert made.bus.is_let_go, "let go"
 
 
 async def test_every_sample_once_in_order_at_the_chips_own_rate() -> None:

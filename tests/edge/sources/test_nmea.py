@@ -147,13 +147,15 @@ async def test_without_a_date_a_moment_is_stamped_on_arrival() -> None:
 async def test_a_receiver_that_goes_on_as_time_does_sets_the_clock() -> None:
     begun = datetime.now(UTC).replace(microsecond=0)
     async with running() as r:
-        for k in range(5):
-            at = begun + timedelta(milliseconds=300 * k)
+        for k in range(60):  # some may be late on a busy machine; then it begins to count anew
+            at = begun + timedelta(milliseconds=100 * k)
             body = f"GPRMC,{at:%H%M%S}.{at.microsecond // 10000:02d},A,4807.0,N,01130.0,E,3.0,045.0,{at:%d%m%y},,,A"
             r.say([sentence(body)])
-            await asyncio.sleep(0.3)
-        await r.readings(5)
-    assert 1 <= len(r.stamp.told) <= 2
+            await asyncio.sleep(0.1)
+            if r.stamp.told:
+                break
+    assert r.stamp.told
+    assert r.kept.count("location") >= 4, "after some that agreed"
 
 
 async def test_silence_and_an_unplugged_receiver_end_the_source() -> None:
