@@ -12,7 +12,6 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +19,9 @@ import orjson
 
 from telemetry.batch import check_name
 from telemetry.clock import Clock
-from telemetry.errors import Conflict, LogUnavailable, NotFound, SensorlineError
-from telemetry.ports import DEVICES, Entry, Log, Record
+from telemetry.errors import Conflict, NotFound, SensorlineError
+from telemetry.pen import Pen, gone, record
+from telemetry.ports import DEVICES, Entry, Log
 from telemetry.registry import Holder, Registry
 from telemetry.remote_settings import NO_CHANGES, VERSION_MAX, Changes, Report, Versioned
 
@@ -66,9 +66,8 @@ class DeviceSettings:
         self._log = log
         self._registry = registry
         self._clock = clock
-        self._wait_s = wait_s
+        self._pen = Pen(log, registry, clock, wait_s=wait_s)
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
 
     # --- operators
 
@@ -77,25 +76,21 @@ class DeviceSettings:
 
         Raises `NotFound`, `Conflict` (another change at the same moment) and `LogUnavailable`.
         """
-        async with self._one_at_a_time:
+        async with self._pen.one_at_a_time:
             enrolment = await self._enrolment(device)
             before = self._entries(device, enrolment)
             version = max((_version(e) for e in before), default=0) + 1
             if version > VERSION_MAX:
                 raise Conflict(f"{device} had its last version: enrol it anew", path="$")
             key = f"wants/{device}/{version:010d}/{secrets.token_hex(8)}"
-            value = {
-                "enrolment": enrolment,
-                "version": version,
-                "changes": changes.given,
-                "at_ns": self._clock.now_ns(),
-            }
-            await self._append([Record(key, orjson.dumps(value))])
+            value = {"enrolment": enrolment, "version": version, "changes": changes.given}
+            await self._pen.append([record(key, value | {"at_ns": self._clock.now_ns()})])
             now = self._entries(device, enrolment)
             if not now or now[0].key != key:
-                await self._append([Record(key, None)])
+                await self._pen.append(gone([key]))
                 raise Conflict(f"the settings of {device} were changed at the same moment: look, and try again")
-            await self._append([Record(e.key, None) for e in now[1:]])
+            if now[1:]:
+                await self._pen.append(gone([e.key for e in now[1:]]))
             return _wanted(now[0])
 
     async def of(self, device: str) -> tuple[Wanted, Reported | None]:
@@ -136,7 +131,7 @@ class DeviceSettings:
         value = {"enrolment": holder.enrolment, **report.model_dump(), "at_ns": self._clock.now_ns()}
         try:
             async with asyncio.timeout(REPORT_WAIT_S):
-                await self._log.append(DEVICES, [Record(f"reported/{holder.device}", orjson.dumps(value))])
+                await self._log.append(DEVICES, [record(f"reported/{holder.device}", value)])
         except (SensorlineError, TimeoutError) as e:
             logger.warning("the settings that %s reports could not be kept: %s", holder.device, e)
 
@@ -169,21 +164,11 @@ class DeviceSettings:
 
     async def _enrolment(self, device: str) -> str:
         check_name(device, "$.device")
-        await self._registry.sync(self._wait_s)
+        await self._pen.sync()
         found = self._registry.device(device)
         if found is None:
             raise NotFound(f"there is no device {device[:64]}")
         return found.enrolment
-
-    async def _append(self, records: Sequence[Record]) -> None:
-        if not records:
-            return
-        try:
-            async with asyncio.timeout(self._wait_s):
-                await self._log.append(DEVICES, records)
-        except TimeoutError as e:
-            raise LogUnavailable("the log did not take the change in time", retry_after_s=1.0) from e
-        await self._registry.sync(self._wait_s)
 
 
 def _value(entry: Entry) -> dict[str, Any]:
