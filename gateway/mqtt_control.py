@@ -17,7 +17,8 @@ import orjson
 from telemetry import mqtt
 from telemetry.errors import Misconfigured, Retryable
 from telemetry.mqtt_accounts import Command
-from telemetry.mqtt_link import FAILURE, Arrived, Link, LinkLost, Login, Options, Room, open_link
+from telemetry.mqtt_connection import FAILURE, Arrived, LinkLost, Login, Options, Room
+from telemetry.mqtt_link import Link, open_link
 from telemetry.settings import Mqtt
 
 TOPIC = "$CONTROL/dynamic-security/v1"

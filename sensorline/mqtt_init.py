@@ -32,6 +32,7 @@ plugin_opt_config_file {folder}/dynamic-security.json
 # A gateway acknowledges with a receipt once the log has a batch; until then the edge keeps it.  So the broker need keep
 # nothing over a restart.
 persistence false
+set_tcp_nodelay true
 message_size_limit 1048576
 max_queued_bytes 67108864
 

@@ -61,7 +61,7 @@ class Mqtt(Section):
     )
     in_flight_max: int = Field(20, ge=1, le=1000, description="messages of QoS 1 that the log is given at once")
     waiting_max: int = Field(
-        200, ge=1, le=10_000, description="more of each QoS that may wait in memory; what is over is dropped, counted"
+        100, ge=1, le=10_000, description="more of each QoS that may wait in memory; what is over is dropped, counted"
     )
     message_bytes_max: int = Field(256 * 1024, gt=0, description="payload on the wire")
     keepalive_s: int = Field(30, ge=5, le=3600)

@@ -21,14 +21,13 @@ from edge.transports import ANSWER_BYTES_MAX, Answer
 from telemetry import compression, mqtt
 from telemetry.clock import Clock
 from telemetry.errors import Misconfigured
-from telemetry.mqtt_link import (
+from telemetry.mqtt_connection import (
     FAILURE,
     NOT_AUTHORISED,
     UNSUPPORTED_VERSION,
     V5,
     V311,
     Arrived,
-    Link,
     LinkLost,
     Login,
     LoginRefused,
@@ -36,8 +35,8 @@ from telemetry.mqtt_link import (
     Refused,
     Room,
     Unanswered,
-    open_link,
 )
+from telemetry.mqtt_link import Link, open_link
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from gateway.services import Services
 from telemetry import beside, metrics, mqtt
 from telemetry.beside import Beside
 from telemetry.errors import RateLimited, SensorlineError, TooLarge, Unauthorised
-from telemetry.mqtt_link import Arrived
+from telemetry.mqtt_connection import Arrived
 from telemetry.registry import Holder
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ no receipt and sends again.  A broker that is away takes nothing else down: it i
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 from pathlib import Path
 from random import Random
@@ -20,7 +21,8 @@ from gateway.listeners._mqtt_messages import Messages
 from gateway.services import Services
 from telemetry import metrics, mqtt
 from telemetry.errors import Misconfigured, SensorlineError
-from telemetry.mqtt_link import Arrived, Link, LinkLost, Login, Options, Room, open_link
+from telemetry.mqtt_connection import Arrived, LinkLost, Login, Options, Room
+from telemetry.mqtt_link import Link, open_link
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,9 @@ FIRST_WAIT_S = 0.5
 WAIT_S_MAX = 30.0
 STEADY_S = 10.0  # a connection that lived so long was no failure: the waits begin anew
 RECEIPT_WAIT_S = 5.0
-PACKET_FACTOR = 4  # what is a little too large is received and refused with a receipt, the rest stays at the broker
+PACKET_FACTOR = 2  # what is a little too large is received and refused with a receipt, the rest stays at the broker
 CLOSE_WAIT_S = 1.0
+WARN_EVERY_S = 60.0
 
 
 class Listener:
@@ -47,6 +50,7 @@ class Listener:
         self._room = Room({0: self._settings.waiting_max, 1: self._settings.in_flight_max + self._settings.waiting_max})
         self._at_work = asyncio.Semaphore(self._settings.in_flight_max)
         self._link: Link | None = None
+        self._warn_again_s = -math.inf
         self._serving: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
         self._login()
@@ -117,7 +121,7 @@ class Listener:
             packet_bytes_max=PACKET_FACTOR * settings.message_bytes_max,
             manual_ack=True,
         )
-        link = await open_link(options, self._arrived, room=self._room, on_overflow=_overflowed)
+        link = await open_link(options, self._arrived, room=self._room, on_overflow=self._overflowed)
         try:
             self._link = link  # messages may come before the subscription is confirmed
             await link.subscribe(self._filters)
@@ -184,7 +188,10 @@ class Listener:
         except (LinkLost, TimeoutError):  # the edge hears nothing, sends again, and is told that it was a duplicate
             metrics.mqtt_receipts_lost.inc()
 
-
-def _overflowed(qos: int) -> None:
-    metrics.mqtt_dropped.labels("overflow").inc()
-    logger.debug("no room for a message of QoS %d", qos)
+    def _overflowed(self, _qos: int) -> None:
+        """Called in the library's thread."""
+        metrics.mqtt_dropped.labels("overflow").inc()
+        now_s = self._services.clock.monotonic_s()
+        if now_s > self._warn_again_s:
+            self._warn_again_s = now_s + WARN_EVERY_S
+            logger.warning("no room for more MQTT messages: some are dropped, as sensorline_mqtt_dropped counts")
