@@ -19,6 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from ulid import ULID
+
 from edge import epochs, opening, status, status_socket
 from edge.bad_rows import BadRows
 from edge.batcher import CutLimits
@@ -60,6 +62,7 @@ class Fittings:
     stamper: Stamper | None = None
     vfs: str | None = None
     inline: bool = False  # the spool's SQLite in the event loop
+    new_session: Callable[[], str] = lambda: str(ULID())
     extras: Mapping[str, Any] | None = None  # for the sources' `Context`
     on_locked: Callable[[], None] = lambda: None  # the data folder is this agent's; the spool is not open yet
     on_closed: Callable[[], None] = lambda: None  # the spool is closed; the data folder is still this agent's
@@ -151,6 +154,7 @@ class Agent:
             vfs=fit.vfs,
             journal=fit.journal or NoJournal(),
             inline=fit.inline,
+            new_session=fit.new_session,
         )
         self._pump = Pump(self.spool, clock, limits, self._stamping)
         self._bad_rows = BadRows(self.folder, clock)

@@ -16,7 +16,7 @@ FORCED = 128 + signal.SIGINT
 
 def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     """Run `main(stop)`; the first signal sets `stop`, the second ends the process at once."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_until_signalled(main))
 
 
@@ -32,15 +32,6 @@ def log_to_stderr(level: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
-def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's where there is one."""
-    try:
-        import uvloop
-    except ModuleNotFoundError:  # not on every platform
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     stop = asyncio.Event()
 
@@ -54,3 +45,11 @@ async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told)
     return await main(stop)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # not on every platform
+        return None
+    return uvloop.new_event_loop

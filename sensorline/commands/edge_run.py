@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Config = Annotated[
     Path | None, typer.Option("--config", help="The edge's settings (TOML).", show_default="edge.toml", dir_okay=False)
 ]
-# of glibc's malloc: threads of drivers and of the spool need no heaps of their own
-LEAN = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+# less memory: no heap for each thread, no threads for matrices that an edge does not have, no columns in tracebacks
+LEAN = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONNODEBUGRANGES": "1"}
 
 
 def run(
