@@ -90,17 +90,19 @@ class Codes:
 
     def removal_for(self, device: str) -> list[Record]:
         """What ends the codes of a device that is deleted or revoked."""
-        found = [e.key for e in self._registry.scan("code/") if (self._registry.value(e.key) or {})["device"] == device]
+        found = [
+            e.key for e in self._registry.entries("code/") if (self._registry.value(e.key) or {})["device"] == device
+        ]
         return gone(found)
 
     def _removed(self, hashes: list[str]) -> list[Record]:
-        claims = [e.key for hashed in hashes for e in self._registry.scan(f"redeem/{hashed}/")]
+        claims = [e.key for hashed in hashes for e in self._registry.entries(f"redeem/{hashed}/")]
         return gone([*(f"code/{hashed}" for hashed in hashes), *claims])
 
     def _by_life(self, now_ns: int) -> tuple[dict[str, int], list[str]]:
         live: dict[str, int] = {}
         dead: list[str] = []
-        for entry in self._registry.scan("code/"):
+        for entry in self._registry.entries("code/"):
             hashed = entry.key.removeprefix("code/")
             expires_ns = int((self._registry.value(entry.key) or {"expires_ns": 0})["expires_ns"])
             if expires_ns > now_ns:

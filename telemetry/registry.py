@@ -17,91 +17,19 @@ both and every reader finds the same winner.  Changes are made in `telemetry.enr
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from telemetry import credentials
 from telemetry.ports import Entry, Sender
+from telemetry.registered import Device, Holder, Operator, Token, View
+
+__all__ = ["Device", "Holder", "Operator", "Registry", "Token", "View"]
 
 HOLDERS_MAX = 20_000  # tokens looked up lately, about 1 KiB each
-
-
-class View(Protocol):
-    """What is needed of `telemetry.table.Table`."""
-
-    @property
-    def version(self) -> int:
-        """Rises with every change applied."""
-        ...
-
-    def get(self, key: str) -> Entry | None:
-        """The last record of a key."""
-        ...
-
-    def scan(self, prefix: str = "", *, after: str | None = None) -> Sequence[Entry]:
-        """A page of the last records of the keys that begin so, by key; [] when there are none `after`."""
-        ...
-
-    def age_s(self) -> float:
-        """Seconds since the view was last known to be current."""
-        ...
-
-    async def sync(self, timeout_s: float) -> None:
-        """Read on to what is now the topic's end; raises `LogUnavailable`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A device's valid token, as ingest needs it."""
-
-    device: str
-    digest: str
-    enrolment: str
-    registered_ns: int
-    expires_ns: int | None
-    source_id: str | None
-    sender: Sender
-    also_pinned: frozenset[str] = frozenset()  # source ids of the device's other tokens that may send as well
-
-    @property
-    def token_id(self) -> str:
-        """The token's public name."""
-        return credentials.public_id(self.digest)
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """A person's or a program's key; `role` is viewer, operator or admin."""
-
-    name: str
-    role: str
-    created_ns: int
-    digest: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as it is listed; times in UTC nanoseconds."""
-
-    id: str
-    created_ns: int
-    expires_ns: int | None
-    revoked_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """An enrolled device."""
-
-    name: str
-    enrolment: str
-    registered_ns: int
-    platform: str
-    standardised: bool
 
 
 class Registry:
@@ -184,7 +112,7 @@ class Registry:
 
     def operators(self) -> list[Operator]:
         """Every operator's key, first made first."""
-        entries = sorted(self.scan("operator/"), key=lambda e: e.offset)
+        entries = sorted(self.entries("operator/"), key=lambda e: e.offset)
         return [_operator(e) for e in entries]
 
     def is_revoked(self, digest: str) -> bool:
@@ -206,7 +134,7 @@ class Registry:
     def devices(self) -> list[Device]:
         """Every enrolled device, by name."""
         claims: dict[str, Entry] = {}
-        for entry in self.scan("enrol/"):
+        for entry in self.entries("enrol/"):
             name = entry.key.split("/")[1]
             if name not in claims or entry.offset < claims[name].offset:
                 claims[name] = entry
@@ -224,15 +152,15 @@ class Registry:
 
     def digests(self, device: Device) -> list[str]:
         """The digests of this enrolment's tokens, spent ones included."""
-        listed = [e.key.rsplit("/", 1)[1] for e in self.scan(f"tokens/{device.name}/")]
+        listed = [e.key.rsplit("/", 1)[1] for e in self.entries(f"tokens/{device.name}/")]
         return [d for d in listed if self.token_value(d).get("enrolment") == device.enrolment]
 
     def keys_of(self, device: Device) -> list[str]:
         """Every key that a deletion removes; tokens come before what makes them findable."""
-        listed = [e.key.rsplit("/", 1)[1] for e in self.scan(f"tokens/{device.name}/")]
+        listed = [e.key.rsplit("/", 1)[1] for e in self.entries(f"tokens/{device.name}/")]
         prefixes = [*(f"pin/{d}/" for d in listed), f"wants/{device.name}/"]
         prefixes += [f"tokens/{device.name}/", f"enrol/{device.name}/"]
-        scanned = [e.key for prefix in prefixes for e in self.scan(prefix)]
+        scanned = [e.key for prefix in prefixes for e in self.entries(prefix)]
         single = [f"token/{d}" for d in listed] + [f"revoked/{d}" for d in listed]
         single += [f"device/{device.name}", f"reported/{device.name}"]
         return [key for key in single if self._view.get(key) is not None] + scanned
@@ -267,10 +195,6 @@ class Registry:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """The last records of the keys that begin so, by key."""
-        return self.scan(prefix)
-
-    def scan(self, prefix: str) -> Iterator[Entry]:
-        """Every record whose key begins so, by key."""
         page = self._view.scan(prefix)
         while page:
             yield from page
@@ -318,7 +242,7 @@ class Registry:
 
     def first(self, prefix: str) -> Entry | None:
         """The claim that holds among those whose key begins so: the lowest offset."""
-        return min(self.scan(prefix), key=lambda e: e.offset, default=None)
+        return min(self.entries(prefix), key=lambda e: e.offset, default=None)
 
 
 def _value(entry: Entry) -> dict[str, Any]:

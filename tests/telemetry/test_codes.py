@@ -14,7 +14,7 @@ from tests.telemetry.test_registry import Side, sides
 
 
 def left(side: Side) -> list[str]:
-    return [e.key for prefix in ("code/", "redeem/") for e in side.registry.scan(prefix)]
+    return [e.key for prefix in ("code/", "redeem/") for e in side.registry.entries(prefix)]
 
 
 @pytest.mark.parametrize("known", [False, True])
