@@ -27,14 +27,14 @@ class Epoch:
 
     @property
     def has_fix(self) -> bool:
-        """No sentence denies it, and one says so."""
+        """No sentence denies it, and one says where."""
         rmc, gga, gsa = (self.said.get(name) for name in ("RMC", "GGA", "GSA"))
         denied = (
             (rmc is not None and rmc.status != "A")
             or (gga is not None and gga.quality in (0, ""))
             or (gsa is not None and gsa.navMode == NO_FIX)
         )
-        return not denied and (rmc is not None or gga is not None)
+        return not denied and any(_number(s, "lat") is not None and _number(s, "lon") is not None for s in (rmc, gga))
 
     def time_ns(self) -> int | None:
         """UTC, or None when no sentence had the date."""

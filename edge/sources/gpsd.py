@@ -89,6 +89,8 @@ class Gpsd:
         mode, device = report.get("mode"), report.get("device")
         if mode not in (FIX_2D, FIX_3D) or self._config.device not in (None, device):
             return  # no fix: there is no reading
+        if report.get("lat") is None or report.get("lon") is None:
+            return  # gpsd has heard of a fix, but not yet where: it joined the receiver in mid-sentence
         text = report.get("time")
         if text is not None and self._last == (device, text):
             return  # said again within the same second, e.g. when another client connects

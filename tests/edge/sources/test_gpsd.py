@@ -52,7 +52,10 @@ async def test_a_fix_with_everything() -> None:
 
 async def test_modes_and_what_may_be_absent() -> None:
     old = tpv(2, altMSL=None, altHAE=None, eph=None)  # before 3.20: only alt; before 3.19: no eph
-    kept, _, _ = await played([tpv(0, mode=1), tpv(0, mode=0), tpv(1, mode=2), old, b'{"class":"SKY","satellites":[]}'])
+    nowhere = tpv(0, lat=None, lon=None)
+    kept, _, _ = await played(
+        [tpv(0, mode=1), tpv(0, mode=0), nowhere, tpv(1, mode=2), old, b'{"class":"SKY","satellites":[]}']
+    )
     assert kept.count("location") == 2
     assert np.isnan(kept.column("location", "altitude")).all()
     assert np.isnan(kept.column("location", "altitude_msl")[0]), "a 2D fix has no height"
