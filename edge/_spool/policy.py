@@ -15,7 +15,7 @@ from telemetry import wire
 
 TOMBSTONE_BYTES = 256  # about what one takes
 TOMBSTONES_SHARE = 4  # they may fill one part in so many of the limit: announcing must not eat what it is about
-PAGES_A_ROW = 2  # that a row can need beyond its bytes
+PAGES_SPARE = 2  # for notes, and the tree above the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Policy:
         return t.state.dropped == before
 
     def _take(self, t: Transaction, unit: Unit) -> bool:
-        if self.on_full == "block" and not self._fits(t, sum(map(self._need, unit.parts)), unit):
+        if self.on_full == "block" and not self._fits(t, self._need(*unit.parts), unit):
             return False
         for part in unit.parts:
             if isinstance(part, Gap):
@@ -63,8 +63,10 @@ class Policy:
         """A unit of nothing but announcements and cursors always does."""
         return t.used_bytes + need <= self.room_bytes or not any(isinstance(p, Encoded) for p in unit.parts)
 
-    def _need(self, part: Encoded | Gap) -> int:
-        return len(part.tail) + PAGES_A_ROW * self.page_bytes if isinstance(part, Encoded) else 0
+    def _need(self, *parts: Encoded | Gap) -> int:
+        """At most: two rows that just do not fit on one page take two."""
+        sizes = [len(part.tail) for part in parts if isinstance(part, Encoded)]
+        return sum(size + min(size, self.page_bytes) for size in sizes) + PAGES_SPARE * self.page_bytes
 
     def _insert(self, t: Transaction, unit: Unit, part: Encoded) -> None:
         if unit.is_draft:
