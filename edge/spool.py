@@ -173,9 +173,13 @@ class Spool:
         Raises `NotReady` when closed meanwhile.
         """
         last, ended = self._pending.last, set(self._pending.ended)
-        while self._pending.waits(last) or ended & self._pending.ended.keys():
+
+        def is_open() -> bool:
+            return self._pending.waits(last) or bool(ended & self._pending.ended.keys())
+
+        while is_open():
             await self._commit_some()
-            if self._pending.waits(last) and not self._closed:
+            if is_open():
                 await self._pause()
 
     async def run(self) -> None:
@@ -329,12 +333,14 @@ class Spool:
             outcome = await self._call(self._keeper.commit, group, self._generation)
         finally:
             self._working = None
+        before = len(self._pending.units), len(self._pending.ended)
         self._pending.done(outcome.taken, outcome.ended, self._clock)
         self._state, self._fault = outcome.state, outcome.fault
         self._faults = self._faults + 1 if self._fault else 0
         self._is_full = outcome.is_full
         self._notice()
-        self._tell()
+        if before != (len(self._pending.units), len(self._pending.ended)):
+            self._tell()  # not when nothing moved: two that wait to try again would wake each other for ever
 
     async def _settled(self, shift_ns: int, epoch: Epoch) -> bool:
         """Whether no draft is in the file nor on its way there; makes batches of some."""
