@@ -156,6 +156,7 @@ class Agent:
             inline=fit.inline,
             new_session=fit.new_session,
         )
+        stack.push_async_callback(self.spool.close)  # also when the rest cannot be opened
         self._pump = Pump(self.spool, clock, limits, self._stamping)
         self._bad_rows = BadRows(self.folder, clock)
         stack.callback(self._bad_rows.close)
@@ -194,7 +195,8 @@ class Agent:
             await asyncio.wait((stopped, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-            broken = next((t.exception() for t in self._tasks if t.done() and not t.cancelled()), None)
+            ended = [task for task in self._tasks if task.done() and not task.cancelled()]
+            broken = next((error for task in ended if (error := task.exception()) is not None), None)
             await self._stop(is_broken=broken is not None)
         if broken is not None:
             raise broken

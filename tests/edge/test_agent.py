@@ -183,6 +183,26 @@ async def test_a_cursor_resumes_where_the_spool_has_it_and_every_row_comes_once(
     assert len({b.session for b in batches}) >= 2
 
 
+async def test_a_source_that_is_opened_again_goes_on_after_what_it_handed_over(tmp_path: Path) -> None:
+    opened: list[str | None] = []
+
+    async def table(outlet: Outlet, context: Context, config: Any) -> None:
+        opened.append(context.cursor)
+        at = int(context.cursor or 0)
+        await outlet.put([pressures(at * 10**6 + 1, 5)], cursor=str(at + 5))
+        if len(opened) == 1:
+            raise OSError("the server went away")
+
+    async with site(tmp_path) as (world, url):
+        late = {"commit_period_s": 30.0}  # the spool's own cursor is far behind by then
+        async with running(settings_of(tmp_path, url, sources=called("a"), spool=late), extras={"a": table}) as run:
+            await run.until(lambda: run.source("a")["state"] == "finished")
+            assert run.agent.spool.cursor("a") is None
+        batches = await received(world)
+    assert opened == [None, "5"]
+    assert sorted(times(batches)) == [k * 10**6 + 1 for k in range(10)]
+
+
 async def test_live_data_goes_first_after_an_outage(tmp_path: Path) -> None:
     async with gateway() as world, gateway_port() as (port, _):
         write_token(tmp_path, await world.device(NAME))

@@ -43,6 +43,8 @@ class World:
         self.at_once: dict[str, int] = {}
         self.most_at_once = 0
         self.settings_seen: list[dict[str, Any]] = []
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.way = Way(
             spool,
             MemoryTransport(self._handle),
@@ -60,6 +62,7 @@ class World:
         self.sent.append((batch.id, body, self.clock.monotonic_s()))
         self.at_once[batch.session] = self.at_once.get(batch.session, 0) + 1
         self.most_at_once = max(self.most_at_once, *self.at_once.values())
+        await self.answering.wait()
         await asyncio.sleep(0)
         self.at_once[batch.session] -= 1
         outcome = self.outcomes.get(batch.id, [])
@@ -210,8 +213,15 @@ async def test_a_session_that_ends_in_the_middle_of_an_outage_is_not_sent_by_bot
         old = await w.put(3)
         w.outcomes[old[0]] = [OSError("no route")] * 4
         async with lanes_running(w):
+            await w.until(lambda: w.ids.count(old[0]) == 2, step_s=0.1)
+            w.answering.clear()
             await w.until(lambda: w.ids.count(old[0]) == 3, step_s=0.1)
-            await w.spool.rotate(EPOCH)
+            await w.spool.rotate(EPOCH)  # while the first of the old ones is on its way
+            for _ in range(20):
+                await w.clock.advance(0.5)
+                await asyncio.sleep(0.001)
+            assert w.ids.count(old[0]) == 3
+            w.answering.set()
             live = await w.put(2)
             await w.until(lambda: w.spool.depth().batches == 0, step_s=0.1)
     assert w.most_at_once == 1

@@ -1,0 +1,88 @@
+"""The edge's journal as a ledger: what is given again after a failed commit, and what a start and an end settle."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.batcher import CutLimits
+from edge.settings import SpoolSettings
+from edge.spool import Spool
+from edge.spooled import Epoch, Lane
+from sensorline.edge_journal import LedgerJournal
+from simulator import ledger
+from simulator.ledger import End
+from telemetry.batch import BatchId
+from telemetry.clock import ManualClock
+from telemetry.errors import Misconfigured
+from tests.edge.agent_world import pressures
+
+EPOCH = Epoch("boot", 0, synchronised=True)
+
+
+def ids(session: str, *seqs: int) -> list[BatchId]:
+    return [BatchId("pi", session, seq) for seq in seqs]
+
+
+async def spooled(folder: Path, journal: LedgerJournal, batches: int) -> Spool:
+    """A spool with some committed batches, open."""
+    settings, clock = SpoolSettings(), ManualClock()
+    spool = await Spool.open(
+        folder, settings, device="pi", clock=clock, limits=CutLimits(), epoch=EPOCH, journal=journal, inline=True
+    )
+    for k in range(batches):
+        await spool.put([(pressures(k + 1),)], epoch=EPOCH)
+        await spool.commit()
+    return spool
+
+
+def test_a_seq_that_was_not_committed_is_given_again(tmp_path: Path) -> None:
+    journal = LedgerJournal(tmp_path / "l")
+    first, second = ids("01A", 0, 1)
+    journal.handed_over([(first, "h0", 5), (second, "h1", 5)])
+    journal.handed_over([(second, "other", 9)])  # the commit before failed, and a drop made room
+    journal.ended(second, "acknowledged")
+    journal.close()
+    found = ledger.read(tmp_path / "l")
+    assert (found[second].content_hash, found[second].readings, found[second].end) == ("other", 9, End.ACKNOWLEDGED)
+
+
+async def test_a_start_and_an_end_give_every_batch_an_end(tmp_path: Path) -> None:
+    journal = LedgerJournal(tmp_path / "l")
+    spool = await spooled(tmp_path, journal, 3)
+    head = await spool.head(Lane.LIVE)
+    assert head is not None
+    await spool.free(head.id)
+    await spool.close()
+    (lost,) = ids(head.id.session, 99)
+    journal.handed_over([(lost, "h", 2)])  # and then the process was killed before its commit
+    journal.begin(tmp_path)
+    found = ledger.read(tmp_path / "l")
+    assert [(b.id.seq, b.end, b.reason) for b in found.values()] == [
+        (0, End.ACKNOWLEDGED, ""),
+        (1, None, ""),
+        (2, None, ""),
+        (99, End.DROPPED, "crash_before_commit"),
+    ]
+    journal.leave(tmp_path)
+    assert [b.end for b in ledger.read(tmp_path / "l").values()][1:3] == [End.UNSENT, End.UNSENT]
+    (tmp_path / "spool.db").unlink()
+    journal.begin(tmp_path)
+    assert {b.reason for b in ledger.read(tmp_path / "l").values()} == {"", "spool_lost", "crash_before_commit"}
+    journal.close()
+
+
+def test_a_spool_that_cannot_be_read_leaves_everything_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = LedgerJournal(tmp_path / "l")
+    (tmp_path / "spool.db").write_bytes(b"garbage" * 1000)
+    journal.handed_over([(BatchId("pi", "01A", 0), "h", 1)])
+    journal.begin(tmp_path)
+    journal.close()
+    assert [b.end for b in ledger.read(tmp_path / "l").values()] == [None]
+    assert "cannot be read" in caplog.text
+
+
+def test_a_ledger_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="choose another --ledger"):
+        LedgerJournal(tmp_path)
