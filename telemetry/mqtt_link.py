@@ -238,6 +238,8 @@ class Link:
         client = self._client  # without its callbacks it is in no cycle: its sockets go when this link goes
         client.on_connect = client.on_disconnect = client.on_message = None
         client.on_publish = client.on_subscribe = client.on_unsubscribe = None
+        # its sockets go now, also while a cancelled task's traceback keeps this link; a new one has none, and says no
+        self._client = _client(self.options)
 
     def _hand(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is closed: there is nobody to tell

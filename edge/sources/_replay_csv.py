@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -61,7 +61,7 @@ class CsvStream:
         if first is None:
             return
         reader = csv.reader(
-            _with(first, lines), delimiter=self.written.delimiter or _delimiter(first), skipinitialspace=True
+            chain((first,), lines), delimiter=self.written.delimiter or _delimiter(first), skipinitialspace=True
         )
         header = list(self.written.header or next(reader, ()))
         rows = _Rows(reader, header, self.cleaner_of(header), before)
@@ -170,11 +170,6 @@ def _lines(read: _Records) -> npt.NDArray[np.int64]:
 
 def _delimiter(line: str) -> str:
     return max(DELIMITERS, key=line.count)
-
-
-def _with(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 def file_stream(path: Path, file: str, cleaner: Cleaner, written: CsvFormat) -> CsvStream:

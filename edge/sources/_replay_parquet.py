@@ -24,8 +24,8 @@ class ParquetStream:
 
     def chunks(self, skip: int, chunk_rows: int) -> Generator[Chunk]:
         """See `Stream`."""
-        arrow = driver("pyarrow", "run")
-        parquet = driver("pyarrow.parquet", "run")
+        arrow = driver("pyarrow", "edge")
+        parquet = driver("pyarrow.parquet", "edge")
         try:
             with parquet.ParquetFile(self.path) as file:
                 required(self.cleaner, self.file, file.schema_arrow.names)

@@ -61,7 +61,7 @@ class Config(Options):
 
 def open(config: Config, context: Context) -> "HttpSource":  # noqa: A001 - the port's word
     """Connects when it is run.  Raises `Misconfigured`: units, JMESPath, a missing library."""
-    httpx = driver("httpx", "run")
+    httpx = driver("httpx", "poll")
     path = f"sources.{context.name}"
     cleaner = Cleaner.of(config.map, f"{path}.map").prepare_rows(f"{path}.map")
     rows = expression(config.rows, f"{path}.rows") if config.rows else None

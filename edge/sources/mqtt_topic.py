@@ -145,22 +145,13 @@ class MqttTopic:
         loop = asyncio.get_running_loop()
         room = mqtt_link.Room({0: config.queue_messages_max, 1: config.queue_messages_max})
 
-        def arrived(message: "mqtt_link.Arrived") -> None:
-            if message.is_retained and not config.retained:
-                lost(1, "retained")
-                link.ack(message)
-                link.done(message)
-                return
-            self._queue.append((self._context.stamp.now_ns(), message))
-            self._woken.set()
-
         def overflowed(_qos: int) -> None:
             with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody counts any more
                 loop.call_soon_threadsafe(lost, 1, "queue_full")
 
         options = await in_thread(self._options)
         try:
-            link = await mqtt_link.open_link(options, arrived, room=room, on_overflow=overflowed)
+            link = await mqtt_link.open_link(options, self._arrived, room=room, on_overflow=overflowed)
         except mqtt_link.LinkLost as e:
             raise SourceFailed(e.message) from e
         try:
@@ -171,6 +162,11 @@ class MqttTopic:
                 raise SourceFailed(e.message) from e
             raise
         return link
+
+    def _arrived(self, message: "mqtt_link.Arrived") -> None:
+        """A method that knows no link: one that did would be in a cycle with it, and keep its sockets."""
+        self._queue.append((self._context.stamp.now_ns(), message))
+        self._woken.set()
 
     def _options(self) -> "mqtt_link.Options":
         from telemetry import mqtt_link  # noqa: PLC0415 - with its library
@@ -195,10 +191,13 @@ class MqttTopic:
         taken = [self._queue.popleft() for _ in range(min(len(self._queue), TAKEN_AT_ONCE_MAX))]
         if not taken:
             return
+        news = [one for one in taken if self._config.retained or not one[1].is_retained]
+        if len(news) < len(taken):
+            outlet.lost(len(taken) - len(news), "retained")
         try:
-            cleaned = await in_thread(self._cleaned, taken)
+            cleaned = await in_thread(self._cleaned, news)
         except asyncio.CancelledError:
-            outlet.lost(len(taken), "stopped")
+            outlet.lost(len(news), "stopped")
             raise
         if cleaned.bad:
             outlet.set_aside(cleaned.bad)

@@ -4,8 +4,9 @@ To put a source through the suite, add one `Builder` here.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,13 @@ from typing import Any
 
 from telemetry.clock import SystemClock
 from tests.edge.sources.terminal import Terminal
+from tests.edge.sources.test_http import serving
+from tests.edge.sources.test_mqtt_topic import Publisher
 from tests.faults.fake_bus import FakeBus
 from tests.faults.fake_imus import FakeLsm6dso, FakeMpu6050
 from tests.faults.fake_sense_hat import SenseHat
 from tests.faults.gpsd import epoch, playing, tpv
+from tests.faults.mosquitto import mosquitto
 
 
 @dataclass
@@ -85,6 +89,41 @@ async def _replay(folder: Path) -> AsyncIterator[Ready]:
     yield Ready({"path": "air.csv", "map": {**_AIR, "time": "at"}})
 
 
+@asynccontextmanager
+async def _sql(folder: Path) -> AsyncIterator[Ready]:
+    with closing(sqlite3.connect(folder / "air.db")) as connection, connection:
+        connection.execute("CREATE TABLE air (id INTEGER PRIMARY KEY, t REAL)")
+        connection.executemany("INSERT INTO air (t) VALUES (?)", [(k % 50,) for k in range(100)])
+    yield Ready({**_SQL, "url": f"sqlite:///{folder}/air.db", "page_rows": 10, "every_s": 0.05})
+
+
+@asynccontextmanager
+async def _http(folder: Path) -> AsyncIterator[Ready]:
+    async with serving() as api:
+        api.body = b'{"air": {"t": 20.5}}'
+        yield Ready({"url": api.url, "rows": "air", "every_s": 0.1, "map": _AIR})
+
+
+@asynccontextmanager
+async def _mqtt_topic(folder: Path) -> AsyncIterator[Ready]:
+    with mosquitto(folder) as broker:
+        publisher = Publisher(broker)
+        talker = asyncio.create_task(_publish(publisher))
+        try:
+            yield Ready({"url": broker.url, "topic": "air/+", "map": _AIR})
+        finally:
+            talker.cancel()
+            with suppress(asyncio.CancelledError):
+                await talker
+            publisher.close()
+
+
+async def _publish(publisher: Publisher) -> None:
+    while True:
+        await asyncio.to_thread(publisher.say, "air/kitchen", b'{"t": 20.5}')
+        await asyncio.sleep(0.05)
+
+
 def _talking(line: Callable[[int], str], options: Mapping[str, Any]) -> Preparing:
     """A serial port on which somebody says `line(k)` twenty times a second."""
 
@@ -114,14 +153,18 @@ def _nmea_line(k: int) -> str:
 
 
 _AIR = {"sensor": "temperature", "fields": {"celsius": "t"}}
+_SQL = {"table": "air", "key": "id", "map": _AIR}
 
 BUILDERS: tuple[Builder, ...] = (
     Builder("gpsd", _gpsd, {"port": 1}, library=False),
+    Builder("http", _http, {"url": "http://127.0.0.1:1/", "map": _AIR}),
     Builder("lsm6ds", _lsm6ds, {"bus": "/dev/i2c-none"}),
     Builder("mpu6050", _mpu6050, {"bus": "/dev/i2c-none"}),
+    Builder("mqtt_topic", _mqtt_topic, {"url": "mqtt://127.0.0.1:1", "topic": "air", "map": _AIR}),
     Builder("nmea", _talking(_nmea_line, {}), {"port": "/dev/none"}),
-    Builder("replay", _replay, {"path": "none.csv", "map": _AIR}, library=False, ends=True),
+    Builder("replay", _replay, {"path": "none.csv", "map": {**_AIR, "time": "at"}}, library=False, ends=True),
     Builder("sensehat", _sensehat, {}, library=False),
     Builder("serial_lines", _talking(lambda k: f'{{"t":{k % 50}}}', {"map": _AIR}), {"port": "/dev/none", "map": _AIR}),
+    Builder("sql", _sql, {**_SQL, "url": "sqlite:////none/air.db"}),
     Builder("system", _system, None),
 )
