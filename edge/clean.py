@@ -15,19 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cells import Cells, Mask, Reals, numbers, texts, truths
+from edge.faults import Faults, Lines, shown
 from edge.mapping import Mapping as SensorMapping
 from edge.mapping import Maps
 from edge.moments import SECONDS, TimeFormat, moments
 from edge.rows import Getter, columns_of, getter
-from edge.sources import TEXT_CHARS_MAX, Bad
+from edge.sources import Bad
 from edge.units import Conversion, conversion
 from telemetry.batch import DTYPE, EXTRA_BYTES_MAX, Column, Floats, Series, Times, out_of_range
 from telemetry.outcome import Reason
 from telemetry.reading import CATALOGUE, Field, Kind, Sensor
 
 __all__ = ["Cells", "Cleaned", "Cleaner", "Maps", "Target", "Wanted", "shown", "targets"]
-
-Lines = Sequence[int] | npt.NDArray[np.int64] | range
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class Cleaner:
         person.
         """
         n = len(lines)
-        faults = _Faults(n)
+        faults = Faults(n)
         found: list[tuple[Series, npt.NDArray[np.int64]]] = []
         empty = np.ones(n, np.bool_)
         for target in self._targets:
@@ -149,11 +148,6 @@ class Cleaner:
 def targets(maps: Sequence[SensorMapping], path: str) -> list[Target]:
     """Compile; raises `Misconfigured` with a unit's path."""
     return [_target(one, path if len(maps) == 1 else f"{path}[{k}]") for k, one in enumerate(maps)]
-
-
-def shown(row: Any) -> str:
-    """A row for a person, cut; surrogates escaped."""
-    return str(row)[:TEXT_CHARS_MAX].encode("utf-8", "backslashreplace").decode()[:TEXT_CHARS_MAX]
 
 
 def picked(column: Column, rows: npt.NDArray[np.int64]) -> Column:
@@ -188,48 +182,13 @@ def _target(one: SensorMapping, path: str) -> Target:
     )
 
 
-class _Faults:
-    """Which rows are bad, and why; a row's first fault stays."""
-
-    def __init__(self, n: int) -> None:
-        self._kinds: list[tuple[Reason, str]] = []
-        self.which: npt.NDArray[np.int32] | None = None  # 0: fine; else the kind's number from 1
-        self._n = n
-
-    def mark(self, rows: Mask | None, reason: Reason, detail: str) -> None:
-        """These rows are bad, unless they are already."""
-        if rows is None or not rows.any():
-            return
-        if self.which is None:
-            self.which = np.zeros(self._n, np.int32)
-        self._kinds.append((reason, detail))
-        self.which[rows & (self.which == 0)] = len(self._kinds)
-
-    def join(self, other: "_Faults") -> None:
-        """Another's faults count here too."""
-        for number, (reason, detail) in enumerate(other._kinds, 1):
-            self.mark(cast(Any, other.which) == number, reason, detail)
-
-    def rows(self) -> npt.NDArray[np.int64]:
-        """Which rows are bad."""
-        return np.flatnonzero(self.which) if self.which is not None else np.empty(0, np.int64)
-
-    def bad(self, lines: Lines, text: Callable[[int], str]) -> list[Bad]:
-        """As they are set aside."""
-        return [Bad(int(lines[k]), *self._said(k, text)) for k in self.rows().tolist()]
-
-    def _said(self, k: int, text: Callable[[int], str]) -> tuple[str, str, str]:
-        reason, detail = self._kinds[cast(Any, self.which)[k] - 1]
-        return str(reason), shown(text(k)), detail
-
-
 class _One:
     """One target's work on one chunk."""
 
     def __init__(self, target: Target, columns: Mapping[str, Cells], n: int) -> None:
         self._target = target
         self._n = n
-        self.faults = _Faults(n)
+        self.faults = Faults(n)
         self._others = [self._other(w, columns) for w in target.others]
         self._narrow = self._numbers(columns)
         self._extra = target.extras(columns, n) if target.extras else None
