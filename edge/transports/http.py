@@ -32,9 +32,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(
-        description="of the gateway, e.g. https://station.example:8443; a bare one gets /v1/batches"
-    )
+    url: str = Field(description="of the gateway, e.g. https://station.example:8443; a bare one gets /v1/batches")
     cafile: Path | None = Field(None, description="authority of a gateway with a certificate of its own")
     encoding: Literal["zstd", "gzip", "identity"] = "zstd"
     deadline_s: float = Field(30.0, gt=0, le=600, description="of one send, the answer included")
