@@ -16,7 +16,7 @@ import pytest
 
 from consumers.completeness import apply
 from tests.journey.simulation.broken import BROKEN
-from tests.journey.simulation.invariants import Violation
+from tests.journey.simulation.chance import Violation
 from tests.journey.simulation.world import simulate
 
 CHUNKS = 8
@@ -42,6 +42,7 @@ def test_worlds(chunk: int) -> None:
     assert sum(o.batches for o in outcomes) > 10 * len(outcomes)
     assert any(o.duplicates for o in outcomes)
     assert any(o.crashes for o in outcomes)
+    assert any(o.power_cuts for o in outcomes)
 
 
 def test_one_seed_takes_the_same_way_every_time() -> None:

@@ -1,21 +1,28 @@
 """Parts with one mistake each, as somebody might make it: a simulation that does not find them proves nothing."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
+import orjson
+
 from consumers.runner import Held, Processor, Runner
+from edge.agent import Agent
 from gateway.intake import Intake
+from telemetry import wire
 from telemetry.clock import Clock
 from telemetry.enrolment import Enrolment
 from telemetry.errors import LogUnavailable
 from telemetry.ports import BATCHES, Item, Log, Reader, Record, Topic, Written
 from telemetry.registry import Holder, Registry
 from telemetry.settings import Consumers
+from tests.faults.powerloss_vfs import Disk
 from tests.journey.simulation.consumers import SETTINGS, MakeRunner
 from tests.journey.simulation.faulty_store import FaultyStore
 from tests.journey.simulation.loop import DrivenClock
+from tests.journey.simulation.pi import Pi
 from tests.journey.simulation.way import SETTINGS as GATEWAY
 from tests.journey.simulation.way import NobodyEnrolled
 from tests.journey.simulation.world import Variant
@@ -94,6 +101,34 @@ class AcknowledgesEarly(Intake):
             logger.warning("%s", e)
 
 
+class Believes(Pi):
+    """Takes any answer for an acknowledgement, as an edge behind a login page would without receipts."""
+
+    async def _deliver(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        try:
+            return await super()._deliver(body, headers)
+        except OSError:
+            id_ = wire.decode_own(body).id
+            return orjson.dumps({"status": "stored", "readings": 0, **id_._asdict()})
+
+
+class Reuses(Pi):
+    """Begins every life with the same session."""
+
+    def _agent(self, life: int, vfs: str) -> Agent:
+        self._sessions = itertools.count()
+        return super()._agent(life, vfs)
+
+
+class Forgets(Pi):
+    """A disk that says it has synced, and has not."""
+
+    def _disk(self, life: int) -> Disk:
+        disk = super()._disk(life)
+        disk.sync = lambda _name: None  # type: ignore[method-assign]
+        return disk
+
+
 def _running(broken: type[Runner]) -> MakeRunner:
     def make(log: Log, processor: Processor, clock: Clock) -> Runner:
         return broken(log, BATCHES, processor, SETTINGS, clock)
@@ -113,4 +148,7 @@ BROKEN: dict[str, Variant] = {
     "stores again": Variant(make_store=StoresAgain),
     "last wins": Variant(make_store=LastWins),
     "acknowledges early": Variant(make_intake=_early),
+    "believes any answer": Variant(make_pi=Believes),
+    "reuses a session": Variant(make_pi=Reuses),
+    "a disk that lies": Variant(make_pi=Forgets),
 }

@@ -14,6 +14,8 @@ RATES = {
     "cloned": 0.02,  # the same id again with other content
     "gateway crash": 0.02,
     "out of range": 0.02,  # a reading that the gateway must refuse
+    # the edge
+    "power cut": 0.10,  # in a while of a Pi's life
     # the log
     "append refused": 0.05,
     "append reply lost": 0.05,
@@ -35,6 +37,16 @@ RATES = {
     "crash after write": 0.03,
 }
 FACTORS = (0.0, 1.0, 1.0, 3.0)  # a world without a fault shows what hides behind it
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: bool, what: object) -> None:
+    """Raise `Violation` unless it holds."""
+    if not holds:
+        raise Violation(what)
 
 
 class Crash(BaseException):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,29 +14,45 @@ from telemetry.batch import BatchId
 from telemetry.deadletters import Letter
 from telemetry.ports import Entry, Session, Store
 from telemetry.rebuild import batches_of
-from tests.journey.simulation.senders import Device, Kept
+from tests.journey.simulation.chance import require
 
 KEY = ("session", "seq", "series", "i")
 
 
-class Violation(AssertionError):
-    """An invariant does not hold."""
+class Device(Protocol):
+    """A sender with books of its own."""
 
+    @property
+    def name(self) -> str:
+        """Of the device."""
+        ...
 
-def require(holds: bool, what: object) -> None:
-    """Raise `Violation` unless it holds."""
-    if not holds:
-        raise Violation(what)
+    @property
+    def keeps_order(self) -> bool:
+        """Whether its batches must be in the log in order, by session."""
+        ...
 
+    @property
+    def acknowledged(self) -> dict[BatchId, str]:
+        """Content hashes."""
+        ...
 
-def check_books(device: Device) -> None:
-    """read = acknowledged + spooled + set aside (with a reason) + not cut yet; holds at any time."""
-    tally = device.tally
-    aside = [kept for kept, _ in tally.set_aside.values()]
-    kept = [*tally.acknowledged.values(), *tally.spooled.values(), *aside]
-    found = sum(k.batch.readings for k in kept) + tally.pending
-    require(tally.read == found, f"{device.name}: read {tally.read}, accounted {found}")
-    require(all(reason for _, reason in tally.set_aside.values()), f"{device.name}: set aside without a reason")
+    @property
+    def unanswered(self) -> dict[BatchId, str]:
+        """Content hashes of what may be stored or not."""
+        ...
+
+    async def run(self) -> None:
+        """Read the source to its end, and send all; cancel it to leave the rest in the spool."""
+        ...
+
+    def check(self) -> None:
+        """Its books and limits, at any time."""
+        ...
+
+    def check_end(self) -> None:
+        """Its books when it has come to its end."""
+        ...
 
 
 @dataclass
@@ -89,7 +106,7 @@ def read_log(entries: Iterable[Entry]) -> LogSeen:
 def check_order(device: Device, log: LogSeen) -> None:
     """A sender that does not reorder finds its batches in the log in order."""
     for (name, _), session in log.sessions.items():
-        if name == device.name and device.kind == "agent":
+        if name == device.name and device.keeps_order:
             require(list(session.first) == sorted(session.first), f"{name}: order in the log {list(session.first)}")
 
 
@@ -143,12 +160,10 @@ async def check_store(store: Store, device: Device, log: LogSeen) -> None:
 
 
 def _check_hashes(device: Device, found: dict[BatchId, str], log: LogSeen) -> None:
-    tally = device.tally
-    acknowledged = {id_: kept.content_hash for id_, kept in tally.acknowledged.items()}
+    acknowledged, unanswered = device.acknowledged, device.unanswered
     require(acknowledged.items() <= found.items(), _missing(acknowledged, found))
-    unanswered: dict[BatchId, Kept] = tally.spooled
     rest = {id_: hash_ for id_, hash_ in found.items() if id_ not in acknowledged}
-    strange = {id_ for id_, hash_ in rest.items() if id_ not in unanswered or unanswered[id_].content_hash != hash_}
+    strange = {id_ for id_, hash_ in rest.items() if unanswered.get(id_) != hash_}
     require(not strange, f"{device.name}: stored, and never sent so: {strange}")
     in_log = {BatchId(d, s, seq) for (d, s), seen in log.sessions.items() for seq in seen.first if d == device.name}
     require(found.keys() == in_log, f"{device.name}: stored {len(found)}, in the log {len(in_log)}")

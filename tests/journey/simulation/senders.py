@@ -1,6 +1,6 @@
-"""Senders with the real batcher and the real retry decisions; the spool between them is a list with a limit.
+"""A phone: the real batcher and the real retry decisions, and between them a list with a limit, as an app has it.
 
-An agent sends one batch at a time, in order.  A phone sends several at once, and three in ten overtake each other.
+It sends several batches at once, and three in ten overtake each other.  A Pi, with the real agent, is in `pi`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from edge.transports.memory import MemoryTransport
 from telemetry import wire
 from telemetry.batch import Batch, BatchId, Series
 from telemetry.clock import Clock
-from tests.journey.simulation.chance import Chance
+from tests.journey.simulation.chance import Chance, require
 from tests.journey.simulation.way import Way
 
 LIMITS = CutLimits(size_bytes_max=2_000, readings_max=24, period_s=1.0)
@@ -26,7 +26,7 @@ PAUSE_S = 1.0
 OUT_OF_RANGE = 1e6  # m/s2; the catalogue says 200 at most
 SHUFFLED = 0.30
 OVERTAKEN_S = 8.0
-LANES = {"agent": 1, "phone": 4}
+LANES = 4
 
 
 @dataclass
@@ -49,12 +49,13 @@ class Tally:
     pending: int = 0  # in the batcher
 
 
-class Device:
-    """A sender of one session; `kind` is "agent" or "phone"."""
+class Phone:
+    """A sender of one session."""
 
-    def __init__(self, name: str, kind: str, way: Way, clock: Clock, chance: Chance) -> None:
+    keeps_order = False
+
+    def __init__(self, name: str, way: Way, clock: Clock, chance: Chance) -> None:
         self.name = name
-        self.kind = kind
         self.tally = Tally()
         self._way = way
         self._clock = clock
@@ -67,38 +68,25 @@ class Device:
 
     async def run(self) -> None:
         """Read the source to its end, and send all; cancel it to leave the rest in the spool."""
-        lanes = LANES[self.kind]
-        tasks = [asyncio.create_task(self._read(lanes)), *(asyncio.create_task(self._send()) for _ in range(lanes))]
+        tasks = [asyncio.create_task(self._read()), *(asyncio.create_task(self._send()) for _ in range(LANES))]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _read(self, lanes: int) -> None:
+    async def _read(self) -> None:
         for k in range(CHUNKS):
             await self._clock.sleep(self._chance.delay_s(PAUSE_S))
-            for series in self._chunk(k):
+            for series in chunk(self._chance, self._clock.now_ns(), k, self.name):
                 self.tally.read += len(series)
                 self.tally.pending += len(series)
                 await self._spool(self._batcher.append(series, self._clock.monotonic_s()))
             await self._spool(self._batcher.poll(self._clock.monotonic_s()))
             await self._way.poison()
         await self._spool(self._batcher.flush())
-        for _ in range(lanes):
+        for _ in range(LANES):
             self._queue.put_nowait(None)
-
-    def _chunk(self, k: int) -> list[Series]:
-        random = self._chance.random
-        n = random.randint(1, 12)
-        t = self._clock.now_ns() + np.arange(n, dtype=np.int64) * 10_000_000
-        x = np.round(np.array([random.uniform(-9, 9) for _ in range(n)]), 3)
-        if self._chance.strikes("out of range", self.name):
-            x[-1] = OUT_OF_RANGE
-        made = [Series.of("gravity", t, {"x": x, "y": np.full(n, k)})]
-        if random.random() < 0.5:
-            made.append(Series.of("gyroscope", t[:1], {"z": x[:1] / 10}))
-        return made
 
     async def _spool(self, cuts: list[Cut]) -> None:
         """Give them a seq and keep them; a full spool makes the source wait."""
@@ -137,5 +125,45 @@ class Device:
                     await self._clock.sleep(wait_s)
 
     async def _deliver(self, body: bytes, _headers: Mapping[str, str]) -> bytes:
-        overtaken = self.kind == "phone" and self._chance.random.random() < SHUFFLED
+        overtaken = self._chance.random.random() < SHUFFLED
         return await self._way.deliver(self.name, body, **({"latency_s": OVERTAKEN_S} if overtaken else {}))
+
+    @property
+    def acknowledged(self) -> dict[BatchId, str]:
+        """Content hashes."""
+        return {id_: kept.content_hash for id_, kept in self.tally.acknowledged.items()}
+
+    @property
+    def unanswered(self) -> dict[BatchId, str]:
+        """Content hashes of what may be stored or not."""
+        return {id_: kept.content_hash for id_, kept in self.tally.spooled.items()}
+
+    def check(self) -> None:
+        """Its books and its limits; read = acknowledged + spooled + set aside (with a reason) + not cut yet."""
+        tally = self.tally
+        aside = [kept for kept, _ in tally.set_aside.values()]
+        kept = [*tally.acknowledged.values(), *tally.spooled.values(), *aside]
+        found = sum(k.batch.readings for k in kept) + tally.pending
+        require(tally.read == found, f"{self.name}: read {tally.read}, accounted {found}")
+        require(all(reason for _, reason in tally.set_aside.values()), f"{self.name}: set aside without a reason")
+        spooled = tally.spooled.values()
+        require(len(spooled) <= SPOOL_MAX, f"{self.name} spools {len(spooled)} batches")
+        require(all(len(k.body) <= LIMITS.size_bytes_max for k in spooled), f"{self.name}: a batch is too large")
+        require(all(k.batch.readings <= LIMITS.readings_max for k in spooled), f"{self.name}: too many readings")
+
+    def check_end(self) -> None:
+        """Nothing beyond `check`."""
+
+
+def chunk(chance: Chance, now_ns: int, k: int, name: str) -> list[Series]:
+    """What the sensors of `name` read in the k-th while."""
+    random = chance.random
+    n = random.randint(1, 12)
+    t = now_ns + np.arange(n, dtype=np.int64) * 10_000_000
+    x = np.round(np.array([random.uniform(-9, 9) for _ in range(n)]), 3)
+    if chance.strikes("out of range", name):
+        x[-1] = OUT_OF_RANGE
+    made = [Series.of("gravity", t, {"x": x, "y": np.full(n, k)})]
+    if random.random() < 0.5:
+        made.append(Series.of("gyroscope", t[:1], {"z": x[:1] / 10}))
+    return made

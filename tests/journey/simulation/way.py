@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import orjson
+
+from gateway import receipts
 from gateway.intake import Intake
 from telemetry import wire
 from telemetry.batch import Batch
@@ -78,10 +81,10 @@ class Way:
             self.intake = self._make_intake(self._log, self._clock)
             if chance.random.random() < 0.5:
                 raise ConnectionResetError("the gateway died before it looked")
-        await self._take(device, body)
+        answer = await self._take(device, body)
         if dies or chance.strikes("reply lost", device):
             raise ConnectionResetError("no answer")
-        return b"{}"
+        return answer
 
     def clone(self, batch: Batch) -> None:
         """Somebody with the same token sends other content under an id that is stored already."""
@@ -100,10 +103,10 @@ class Way:
         while self._later:
             await asyncio.wait(set(self._later))
 
-    async def _take(self, device: str, body: bytes) -> None:
+    async def _take(self, device: str, body: bytes) -> bytes:
         self.intake.buckets.take(device, self._clock.monotonic_s())
         holder = Holder(device, "digest", f"enrolment of {device}", 0, None, None, Sender(device))
-        await self.intake.take(body, None, "native", holder)
+        return orjson.dumps(receipts.stored(await self.intake.take(body, None, "native", holder)))
 
     def _later_on(self, device: str, body: bytes) -> None:
         task = asyncio.create_task(self._once_more(device, body))

@@ -2,20 +2,24 @@
 
 import asyncio
 import hashlib
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from telemetry.errors import SensorlineError
 from telemetry.ports import BATCHES, DEADLETTERS, Entry, Store, Topic
 from tests.journey.simulation import consumers, invariants, way
-from tests.journey.simulation.chance import Chance
+from tests.journey.simulation.chance import Chance, Violation, require
 from tests.journey.simulation.faulty_log import FaultyLog
 from tests.journey.simulation.faulty_store import FaultyStore
-from tests.journey.simulation.invariants import Violation, require
 from tests.journey.simulation.loop import DrivenClock, Stuck, run
-from tests.journey.simulation.senders import LIMITS, SPOOL_MAX, Device
+from tests.journey.simulation.pi import Pi
+from tests.journey.simulation.senders import Phone
 
 DEVICES = 5
+SHM = Path("/dev/shm")  # the Pis' files need no disk: what a power cut leaves of them is computed
 RECORDS_MAX = 2_000
 SEND_S_MAX = 50_000.0  # simulated: a held lane asks again every five minutes
 DRAIN_S_MAX = 300.0
@@ -35,6 +39,7 @@ class Outcome:
     batches: int
     duplicates: int
     crashes: int
+    power_cuts: int
     simulated_s: float
 
 
@@ -45,6 +50,7 @@ class Variant:
     make_intake: way.MakeIntake = way.intake
     make_runner: consumers.MakeRunner = consumers.runner
     make_store: type[FaultyStore] = FaultyStore
+    make_pi: type[Pi] = Pi
 
 
 REAL = Variant()
@@ -55,21 +61,24 @@ def simulate(seed: int, variant: Variant = REAL) -> Outcome:
     worlds: list[World] = []
 
     async def main(clock: DrivenClock) -> Outcome:
-        worlds.append(World(seed, clock, variant))
+        worlds.append(World(seed, clock, variant, folder))
         return await worlds[0].run()
 
+    folder = Path(tempfile.mkdtemp(prefix="world-", dir=SHM if SHM.is_dir() else None))
     try:
         return run(main)
     except (Violation, Stuck, TimeoutError, SensorlineError) as e:
         last = "\n".join(worlds[0].chance.trace[-15:])
         alone = f"SENSORLINE_SEED={seed} .venv/bin/pytest -q tests/journey/test_simulation.py -k one_seed"
         raise Violation(f"seed {seed}: {type(e).__name__}: {e}\nrun it alone: {alone}\nthe trace ends:\n{last}") from e
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class World:
     """Everything of one seed."""
 
-    def __init__(self, seed: int, clock: DrivenClock, variant: Variant) -> None:
+    def __init__(self, seed: int, clock: DrivenClock, variant: Variant, folder: Path) -> None:
         self._seed = seed
         self._clock = clock
         self.chance = Chance(Random(seed), clock)
@@ -77,8 +86,15 @@ class World:
         self._store = variant.make_store(self.chance)
         self._way = way.Way(self._log, clock, self.chance, variant.make_intake)
         self._consuming = consumers.Consuming(self._log, self._store, self.chance, variant.make_runner)
-        kinds = [self.chance.random.choice(("agent", "phone")) for _ in range(DEVICES)]
-        self._devices = [Device(f"d{n}", kind, self._way, clock, self.chance) for n, kind in enumerate(kinds)]
+        self._folder = folder
+        self._devices: list[invariants.Device] = []
+        self._pis: list[Pi] = []
+        for n in range(DEVICES):
+            if self.chance.random.random() < 0.5:
+                self._pis.append(variant.make_pi(f"d{n}", self._way, clock, self.chance, folder / f"d{n}"))
+                self._devices.append(self._pis[-1])
+            else:
+                self._devices.append(Phone(f"d{n}", self._way, clock, self.chance))
 
     async def run(self) -> Outcome:
         """Faults, then calm, then the books."""
@@ -114,6 +130,9 @@ class World:
             await asyncio.wait(late)
         for task in done:
             task.result()
+        for device, task in zip(self._devices, sending, strict=True):
+            if task in done:
+                device.check_end()
 
     async def _drain(self) -> None:
         """Until both groups have committed everything; nobody may need long for it."""
@@ -127,15 +146,10 @@ class World:
         while True:
             self._check_limits()
             for device in self._devices:
-                invariants.check_books(device)
+                device.check()
             await self._clock.sleep(LOOK_EVERY_S)
 
     def _check_limits(self) -> None:
-        for device in self._devices:
-            spooled = device.tally.spooled.values()
-            require(len(spooled) <= SPOOL_MAX, f"{device.name} spools {len(spooled)} batches")
-            require(all(len(k.body) <= LIMITS.size_bytes_max for k in spooled), f"{device.name}: a batch is too large")
-            require(all(k.batch.readings <= LIMITS.readings_max for k in spooled), f"{device.name}: too many readings")
         for name, runner in self._consuming.runners.items():
             most = consumers.SETTINGS.flush_bytes_max + RECORD_BYTES_MAX
             require(runner._held.size_bytes <= most, f"{name} holds {runner._held.size_bytes} bytes")
@@ -145,7 +159,7 @@ class World:
         entries = await self._all(BATCHES)
         log = invariants.read_log(entries)
         for device in self._devices:
-            invariants.check_books(device)
+            device.check()
             invariants.check_order(device, log)
             await invariants.check_store(self._store, device, log)
         invariants.check_completeness(await self._store.completeness(), log)
@@ -157,9 +171,10 @@ class World:
             self._seed,
             trace,
             hashlib.blake2b("\n".join(trace).encode()).hexdigest(),
-            batches=sum(len(d.tally.acknowledged) for d in self._devices),
+            batches=sum(len(d.acknowledged) for d in self._devices),
             duplicates=sum(seen.duplicates for seen in log.sessions.values()),
             crashes=self._consuming.crashes,
+            power_cuts=sum(pi.cuts for pi in self._pis),
             simulated_s=self._clock.monotonic_s(),
         )
 
