@@ -41,6 +41,7 @@ FREES_WAIT_S = 60.0  # deletes alone may wait so long for a put to ride with
 RETRY_S = 1.0
 RETRY_S_MAX = 30.0
 CLOSE_TRIES = 2
+HEAD_TRIES = 3  # a torn file becomes a new one meanwhile, or the session another
 RETRIED_AT_ONCE = 50  # refused batches put back in one transaction
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,10 +106,11 @@ class Spool:
             synchronous=synchronous,
             disk_free_bytes=free_bytes,
             now_ns=clock.now_ns,
-            run=new_session(),
+            new_session=new_session,
+            limits=limits,
         )
         spool = cls(keeper, settings, clock=clock, limits=limits, new_session=new_session, inline=inline)
-        await spool._call(keeper.start, new_session(), limits)
+        await spool._call(keeper.start)
         spool._generation, spool._state = keeper.generation, keeper.state
         failpoints.passing("edge.opened")
         return spool
@@ -208,19 +210,21 @@ class Spool:
             return offered[1]
         if len(self._pending.ended) >= FREES_MAX:
             await self._commit_some()
-            if len(self._pending.ended) >= FREES_MAX:
-                return None
-        live, generation = self._live, self._generation
-        try:
-            found = await self._call(self._keeper.head, lane, live, tuple(self._pending.ended), self._from[lane])
-        except (Full, Faulty):
+        if len(self._pending.ended) >= FREES_MAX:
             return None
-        self._notice()
-        if found is not None and (live, generation) == (self._live, self._generation):
-            if found[0] in self._pending.ended:
-                return await self.head(lane)
-            self._offered[lane] = found
-            return found[1]
+        for _ in range(HEAD_TRIES):
+            seen = self._live, self._generation
+            try:
+                found = await self._call(
+                    self._keeper.head, lane, self._live, tuple(self._pending.ended), self._from[lane]
+                )
+            except (Full, Faulty):
+                self._notice()
+                return None
+            self._notice()
+            if seen == (self._live, self._generation) and (found is None or found[0] not in self._pending.ended):
+                self._offered[lane] = found
+                return found[1] if found else None
         return None
 
     async def wait(self, lane: Lane) -> None:
@@ -329,8 +333,10 @@ class Spool:
 
     async def _commit_once(self) -> None:
         try:
-            group = self._pending.group(self._live)
-            outcome = await self._call(self._keeper.commit, group, self._generation)
+            outcome = await self._call(self._keeper.commit, self._pending.group(self._live), self._generation)
+            if outcome.generation != self._generation:  # a new file, to which all of it is still to go
+                self._notice()
+                outcome = await self._call(self._keeper.commit, self._pending.group(self._live), self._generation)
         finally:
             self._working = None
         before = len(self._pending.units), len(self._pending.ended)
@@ -346,13 +352,10 @@ class Spool:
         """Whether no draft is in the file nor on its way there; makes batches of some."""
         if self._working is not None:
             await asyncio.shield(self._working)
-        session = self._live
         with contextlib.suppress(Full, Faulty):
-            while not await self._call(
-                partial(self._keeper.settle_some, session, shift_ns=shift_ns, epoch=epoch, limits=self._limits)
-            ):
+            while not await self._call(self._keeper.settle_some, self._live, shift_ns, epoch):
                 self._notice()
-            self._notice()
+        self._notice()
         return self._working is None and not self._state.drafts
 
     def _end(self, id_: BatchId, reason: str | None) -> None:

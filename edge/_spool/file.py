@@ -214,5 +214,7 @@ def _classed() -> Iterator[None]:
         yield
     except (Full, Torn, Faulty, Gone):
         raise
+    except UnicodeDecodeError as e:
+        raise Torn(f"a text that is none: {e}") from e
     except (apsw.Error, OSError) as e:
         raise schema.classed(e) from e

@@ -28,6 +28,7 @@ from edge._spool.words import (
     Gone,
     Group,
     Outcome,
+    Renewed,
     State,
     Torn,
 )
@@ -61,12 +62,15 @@ class Keeper:
         synchronous: str,
         disk_free_bytes: Callable[[Path], int],
         now_ns: Callable[[], int],
-        run: str,
+        new_session: Callable[[], str],
+        limits: CutLimits,
     ) -> None:
         self.path = folder / FILE
         self.generation = 0
         self.reports: deque[str] = deque(maxlen=REPORTS_MAX)
-        self._settings, self._device, self._run = settings, device, run
+        self._settings, self._device, self._limits = settings, device, limits
+        self._new_session, self._run = new_session, new_session()
+        self._inherits = True  # drafts of an earlier run may be there
         self._journal, self._vfs, self._synchronous = journal, vfs, synchronous
         self._disk_free_bytes, self._now_ns = disk_free_bytes, now_ns
         self._file: SpoolFile | None = None
@@ -84,7 +88,7 @@ class Keeper:
         """Transactions of this run."""
         return self._commits + (self._file.commits if self._file else 0)
 
-    def start(self, draft_session: str, limits: CutLimits) -> None:
+    def start(self) -> None:
         """Open the file; drafts of an earlier run become batches of a session of their own.
 
         A disk that is full or fails is tried again later; raises `Misconfigured` for what an operator must mend.
@@ -92,8 +96,10 @@ class Keeper:
         if self.path.is_dir():
             raise Misconfigured(f"{self.path} is a folder: move it away")
         try:
-            if self._with(lambda file: file.state.drafts):
-                self.settle_all(draft_session, shift_ns=0, epoch=None, limits=limits)
+            try:
+                self._inherit()
+            except Renewed:
+                self._inherit()
         except (Full, Faulty) as e:
             self.report(f"the spool could not be opened yet: {e}")
 
@@ -102,32 +108,26 @@ class Keeper:
         if self.generation != generation:
             return self._outcome(-1)
         try:
+            self._inherit()
             fits, ended = self._with_room(group)
+        except Renewed:
+            return self._outcome(-1)
         except Full as e:
             logger.warning("the spool's disk is full: %s", e)
             return self._outcome(self._taken(), is_full=True)
         except Faulty as e:
             return self._outcome(-1, fault=str(e))
-        if self.generation != generation:
-            return self._outcome(-1)
         if group.freed:
             failpoints.passing("edge.after_free")
         return self._outcome(self._taken(), ended, is_full=not fits)
 
-    def settle_some(self, session: str, *, shift_ns: int, epoch: Epoch | None, limits: CutLimits) -> bool:
-        """One bounded transaction of `settle`; True when no draft is left.  Raises `Full` or `Faulty`."""
-        self._mine.add(session)
+    def settle_some(self, session: str, shift_ns: int, epoch: Epoch) -> bool:
+        """One bounded transaction of `settle`; True when no draft is left.
 
-        def work(t: Transaction) -> bool:
-            size = self._settings.commit_bytes_max
-            return drafts.settle_some(t, session, shift_ns=shift_ns, epoch=epoch, limits=limits, size_bytes=size)
-
-        return self._with(lambda file: not file.state.drafts or file.transact(work))
-
-    def settle_all(self, session: str, *, shift_ns: int, epoch: Epoch | None, limits: CutLimits) -> None:
-        """Until no draft is left.  Raises `Full` or `Faulty`."""
-        while not self.settle_some(session, shift_ns=shift_ns, epoch=epoch, limits=limits):
-            pass
+        Raises `Full`, `Faulty` or `Renewed`.
+        """
+        self._inherit()
+        return self._settle_some(session, shift_ns, epoch)
 
     def head(self, lane: Lane, live: str, ended: Iterable[int], start: int) -> tuple[int, Spooled] | None:
         """The lane's oldest committed batch whose end is not known, with its place.  Raises `Faulty`.
@@ -163,6 +163,23 @@ class Keeper:
 
     # inside
 
+    def _inherit(self) -> None:
+        """Drafts of an earlier run: nobody can say any more what their clock showed."""
+        if self._inherits:
+            session = self._new_session()
+            while not self._settle_some(session, 0, None):
+                pass
+            self._inherits = False
+
+    def _settle_some(self, session: str, shift_ns: int, epoch: Epoch | None) -> bool:
+        self._mine.add(session)
+        size, limits = self._settings.commit_bytes_max, self._limits
+
+        def work(t: Transaction) -> bool:
+            return drafts.settle_some(t, session, shift_ns=shift_ns, epoch=epoch, limits=limits, size_bytes=size)
+
+        return self._with(lambda file: not file.state.drafts or file.transact(work), writes=session)
+
     def _with_room(self, group: Group) -> tuple[bool, tuple[int, ...]]:
         """Commit; a disk that has no room for it gets a second chance with nothing that grows."""
         sessions = frozenset({group.live, *(unit.session for unit in group.units)})
@@ -186,7 +203,7 @@ class Keeper:
             file.checkpoint_when_due()
             return fits
 
-        return self._with(attempt), (*group.freed, *group.aside)
+        return self._with(attempt, writes=group.live), (*group.freed, *group.aside)
 
     def _policy(self, file: SpoolFile, *, may_grow: bool = True) -> Policy:
         settings = self._settings
@@ -195,8 +212,12 @@ class Keeper:
         room = min(settings.size_bytes_max, has + free)
         return Policy(settings.on_full, room, settings.size_bytes_max, file.page_bytes)
 
-    def _with(self, work: Callable[[SpoolFile], T], *, reads: bool = False) -> T:
-        """Do it with a good file, making one if need be.  Raises `Full` or `Faulty`."""
+    def _with(self, work: Callable[[SpoolFile], T], *, reads: bool = False, writes: str = "") -> T:
+        """Do it with a good file, making one if need be.  Raises `Full` or `Faulty`.
+
+        What `writes` a session is not done with a new file: there that session is closed, and perhaps incomplete, so
+        that its next seq is not known.  It raises `Renewed`.
+        """
         for _ in range(ATTEMPTS):
             try:
                 result = work(self._opened())
@@ -210,6 +231,8 @@ class Keeper:
             else:
                 self._read_faults = 0 if reads else self._read_faults
                 return result
+            if writes:
+                raise Renewed(writes)
         raise Faulty("no good file could be made")
 
     def _opened(self) -> SpoolFile:

@@ -23,7 +23,8 @@ from telemetry import wire
 from telemetry.batch import BatchId
 from telemetry.errors import Malformed
 
-MISSES_MAX = 100_000  # places looked at one by one behind an unreadable page
+MISSES_MAX = 20_000  # looks at places on unreadable pages, in all
+STEP_MISSES = 256  # the longer the stretch, the longer the steps: a little is lost behind it
 ROWS_A_TRANSACTION = 100
 TORN_FILES_MAX = 3  # kept for a person
 LOST = "torn"
@@ -110,16 +111,17 @@ def _known(db: apsw.Connection) -> State | None:
 
 
 def _copy(source: apsw.Connection, known: State | None, new: SpoolFile, found: Found) -> None:
+    budget = iter(range(MISSES_MAX))
     new.transact(lambda t: _copy_notes(source, known, t))
-    _in_chunks(new, _places(source, known), lambda t, row: _copy_batch(t, row, known, found))
+    _in_chunks(new, _places(source, known, budget), lambda t, row: _copy_batch(t, row, known, found))
     _in_chunks(
         new,
-        readable(source, f"SELECT {COLUMNS} FROM drafts WHERE place >= ? ORDER BY place LIMIT 1"),  # noqa: S608
+        readable(source, f"SELECT {COLUMNS} FROM drafts WHERE place >= ? ORDER BY place LIMIT 1", budget),  # noqa: S608
         lambda t, row: _copy_draft(t, row, found),
     )
     _in_chunks(
         new,
-        readable(source, "SELECT * FROM aside WHERE n >= ? ORDER BY n LIMIT 1"),
+        readable(source, "SELECT * FROM aside WHERE n >= ? ORDER BY n LIMIT 1", budget),
         lambda t, row: _copy_aside(t, row, found),
     )
     if known is not None:
@@ -140,24 +142,29 @@ def _copy_notes(source: apsw.Connection, known: State | None, t: Transaction) ->
         t.state.cursors = {str(k): str(v) for k, v in source.execute("SELECT source, cursor FROM cursors")}
 
 
-def _places(source: apsw.Connection, known: State | None) -> Iterator[tuple[Any, ...]]:
+def _places(source: apsw.Connection, known: State | None, budget: Iterator[int]) -> Iterator[tuple[Any, ...]]:
     """All readable rows of `batches`; behind an unreadable stretch, each known session is looked at again."""
     sql = f"SELECT {COLUMNS}, keep FROM batches WHERE place >= ? ORDER BY place LIMIT 1"  # noqa: S608
     at = -1
     for start in [0, *sorted(s.places[0] for s in (known.sessions.values() if known else ()))]:
-        for row in readable(source, sql, max(start, at + 1)):
+        for row in readable(source, sql, budget, max(start, at + 1)):
             at = row[0]
             yield row
 
 
-def readable(db: apsw.Connection, sql: str, start: int = 0) -> Iterator[tuple[Any, ...]]:
-    """Rows in the order of their first column, from `start` on; those on unreadable pages are stepped over."""
+def readable(db: apsw.Connection, sql: str, budget: Iterator[int], start: int = 0) -> Iterator[tuple[Any, ...]]:
+    """Rows in the order of their first column, from `start` on; those on unreadable pages are stepped over, with as
+    many tries as the budget has."""
     at, misses = start, 0
-    while misses < MISSES_MAX:
+    while True:
         try:
             rows = db.execute(sql, (at,)).fetchall()
-        except apsw.Error:
-            at, misses = at + 1, misses + 1
+        except (apsw.NotADBError, apsw.SQLError):  # it is no database, or has no such table
+            return
+        except (apsw.Error, UnicodeDecodeError):
+            if next(budget, None) is None:
+                return
+            at, misses = at + 1 + misses // STEP_MISSES, misses + 1
             continue
         if not rows or not isinstance(rows[0][0], int) or rows[0][0] < at:
             return
@@ -177,7 +184,8 @@ def _copy_all(
     chunk: list[tuple[Any, ...]], copy: Callable[[Transaction, tuple[Any, ...]], None], t: Transaction
 ) -> None:
     for row in chunk:
-        copy(t, row)
+        with contextlib.suppress(TypeError, ValueError, apsw.ConstraintError):  # what it says cannot be
+            copy(t, row)
 
 
 def _copy_batch(t: Transaction, values: tuple[Any, ...], known: State | None, found: Found) -> None:
@@ -217,7 +225,7 @@ def _copy_draft(t: Transaction, values: tuple[Any, ...], found: Found) -> None:
 def _copy_aside(t: Transaction, values: tuple[Any, ...], found: Found) -> None:
     row, (device, session, reason, aside_ns) = Row(*values[1:-4]), values[-4:]
     if t.packer.unpack(row) is not None:
-        aside.add(t, row, BatchId(device, session, row.place & SEQ_MASK), reason, aside_ns)
+        aside.add(t, row, BatchId(str(device), str(session), row.place & SEQ_MASK), str(reason), int(aside_ns))
         t.state.last_ordinal = max(t.state.last_ordinal, row.place >> ORDINAL_SHIFT)
         found.aside += 1
 

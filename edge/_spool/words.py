@@ -33,6 +33,10 @@ class Gone(Exception):
     """The file that is written has no name any more: it was deleted or replaced."""
 
 
+class Renewed(Faulty):
+    """The file is a new one: what was asked for named sessions of the old one."""
+
+
 class Encoded(NamedTuple):
     """A cut's canonical bytes after the identity; they do not depend on it."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ async def test_drafts_get_their_seq_and_their_times_when_the_clock_is_set(tmp_pa
     assert all(len(b.body) <= 2_000 for b in out)
     assert [b.id.seq for b in out] == list(range(len(out)))
     assert {b.epoch for b in out} == {LATER}
-    assert sum((numbers(b).get(0, 0) for b in out)) == 200
+    assert sum(numbers(b).get(0, 0) for b in out) == 200
     assert [list(numbers(b)) for b in out][-2:] == [[1], [2]]
     times = [int(t) for b in out for t in wire.decode(b.body).series[0].t]
     assert times[:2] == [T0 + 5_000, T0 + 5_000 + 10**6]
@@ -310,7 +311,7 @@ async def test_the_file_does_not_grow_past_its_limit(tmp_path: Path) -> None:
     largest = 0
     for n in range(700):
         await spool.put([cut(n, 200)], epoch=EPOCH)
-        largest = max(largest, sum(p.stat().st_size for p in tmp_path.iterdir()))
+        largest = max(largest, sum(entry.stat().st_size for entry in os.scandir(tmp_path)))
     await spool.close()
     assert spool.depth().dropped
     assert (tmp_path / "spool.db").stat().st_size <= limit + 64 * KIB
@@ -440,7 +441,9 @@ async def test_cancelled_calls_leave_a_spool_that_works(tmp_path: Path) -> None:
     spool = await opened(tmp_path, {"commit_bytes_max": 64 * KIB}, inline=False, clock=SystemClock())
     for n in range(60):
         await spool.put([cut(n, 50)], epoch=EPOCH)
-        task = asyncio.ensure_future([spool.commit, spool.head, spool.wait][n % 3](*([] if n % 3 == 0 else [Lane.LIVE])))
+        task = asyncio.ensure_future(
+            [spool.commit, spool.head, spool.wait][n % 3](*([] if n % 3 == 0 else [Lane.LIVE]))
+        )
         await asyncio.sleep(0)
         if n % 2:
             await asyncio.sleep(0.001)

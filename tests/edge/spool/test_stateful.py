@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge.batcher import Cut, CutLimits
-from edge.retry import Free, RetryIn, SetAside, decide
+from edge.retry import Free, SetAside, decide
 from edge.spool import Spool
 from edge.spooled import Lane, Spooled
 from edge.transports import Answer
@@ -52,7 +52,9 @@ class Machine(RuleBasedStateMachine):
         self.space = 2**40
         self.retried = False
 
-    @initialize(on_full=st.sampled_from(("block", "drop_oldest", "drop_newest")), aside=st.sampled_from((0, 9_000, 10**6)))
+    @initialize(
+        on_full=st.sampled_from(("block", "drop_oldest", "drop_newest")), aside=st.sampled_from((0, 9_000, 10**6))
+    )
     def start(self, on_full: str, aside: int) -> None:
         self.changes = {
             "size_bytes_max": LIMIT,
@@ -65,9 +67,7 @@ class Machine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.spool: Spool = self.do(
-            opened(
-                self.folder, self.changes, clock=self.clock, limits=LIMITS, free_bytes=lambda _folder: self.space
-            )
+            opened(self.folder, self.changes, clock=self.clock, limits=LIMITS, free_bytes=lambda _folder: self.space)
         )
         assert self.spool.session not in self.sessions
         self.sessions.add(self.spool.session)
@@ -180,7 +180,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     @precondition(lambda self: hasattr(self, "spool"))
     def stays_within_its_limits(self) -> None:
-        assert self.spool.depth().size_bytes <= LIMIT + SLACK + (10**6 if self.changes["aside_bytes_max"] > 10**5 else 9_000)
+        assert self.spool.depth().size_bytes <= LIMIT + SLACK + (
+            10**6 if self.changes["aside_bytes_max"] > 10**5 else 9_000
+        )
         assert self.spool._pending.size_bytes <= 2 * 24 * KIB + 4 * 15 * KIB
         state = self.spool._state
         file = self.spool._keeper._file
