@@ -78,6 +78,10 @@ class Station:
         return self.process.ready_url.removesuffix("/readyz")
 
     @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    @property
     def key(self) -> str:
         return (self.data_dir / "operator.key").read_text().strip()
 
