@@ -27,7 +27,6 @@ from tests.journey.simulation.loop import DrivenClock
 from tests.journey.simulation.senders import CHUNKS, LIMITS, PAUSE_S, chunk
 from tests.journey.simulation.way import Way
 
-SIZE_BYTES_MAX = 2**20
 LOOK_S = 0.5
 LIFE_S = 12.0
 STEP_S_MAX = 12.0  # an agent that was told to stop ends within 10 s
@@ -51,13 +50,16 @@ class Pi:
     """One device with as many lives as the power gives it."""
 
     keeps_order = True
+    chunks = CHUNKS
+    pause_s = PAUSE_S
+    spool_bytes_max = 2**20
 
     def __init__(self, name: str, way: Way, clock: DrivenClock, chance: Chance, folder: Path) -> None:
         self.name = name
         self.books = Books()
         self.cuts = 0
         self._way, self._clock, self._chance, self._folder = way, clock, chance, folder
-        self._chunks = iter(range(CHUNKS))
+        self._chunks = iter(range(self.chunks))
         self._is_read = False
         self._is_off = False
         self._sessions = itertools.count()
@@ -192,7 +194,7 @@ class Pi:
             "device": self.name,
             "data_dir": str(self._data(life)),
             "batch": {"period_s": 1.0, "size_bytes_max": LIMITS.size_bytes_max, "readings_max": LIMITS.readings_max},
-            "spool": {"size_bytes_max": SIZE_BYTES_MAX, "commit_period_s": 0.5, "disk_free_bytes_min": 0},
+            "spool": {"size_bytes_max": self.spool_bytes_max, "commit_period_s": 0.5, "disk_free_bytes_min": 0},
             "lanes": {"outage_s": 30.0},
             "sources": {"world": {"type": "called"}},
         }
@@ -201,7 +203,7 @@ class Pi:
     async def _read(self, outlet: Outlet, context: Context, _config: Any) -> None:
         """The sensors: they do not know of any spool."""
         for k in self._chunks:
-            await self._clock.sleep(self._chance.delay_s(PAUSE_S))
+            await self._clock.sleep(self._chance.delay_s(self.pause_s))
             if self._is_off:
                 return
             made = chunk(self._chance, context.stamp.now_ns(), k, self.name)

@@ -163,7 +163,7 @@ def chunk(chance: Chance, now_ns: int, k: int, name: str) -> list[Series]:
     x = np.round(np.array([random.uniform(-9, 9) for _ in range(n)]), 3)
     if chance.strikes("out of range", name):
         x[-1] = OUT_OF_RANGE
-    made = [Series.of("gravity", t, {"x": x, "y": np.full(n, k)})]
+    made = [Series.of("gravity", t, {"x": x, "y": np.full(n, k % 100)})]
     if random.random() < 0.5:
         made.append(Series.of("gyroscope", t[:1], {"z": x[:1] / 10}))
     return made
