@@ -140,8 +140,11 @@ class Agent:
         self._remote = Remote(self.folder, file, clock)
         self._settings = overlay(file, self._remote.changes)
         self._stamper = fit.stamper or Stamper.of_machine(clock, step_s=file.clock.step_s)
-        is_set, now_s = self._stamper.epoch.synchronised, clock.monotonic_s()
-        self._holding = Holding(is_set=is_set, wait_s=file.clock.unsynchronised_wait_s, now_s=now_s)
+        is_set, up_s = self._stamper.epoch.synchronised, clock.monotonic_s()  # since the machine's start
+        wait_s = max(
+            0.0, file.clock.unsynchronised_wait_s - up_s
+        )  # a machine that is up for long is set by nobody soon
+        self._holding = Holding(is_set=is_set, wait_s=wait_s, now_s=up_s)
         batch = self._settings.batch
         limits = CutLimits(batch.size_bytes_max, batch.readings_max, batch.period_s)
         self.spool = await Spool.open(

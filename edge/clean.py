@@ -8,7 +8,8 @@ a reading to each that it has values for; it is bad, once, when any of them find
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import Any, cast
+from functools import cache
+from typing import Any, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -62,6 +63,9 @@ class Target:
         return [*([self.time] if self.time else []), *(w.column for w in (*self.numbers, *self.others))]
 
 
+Arrived: TypeAlias = int | Sequence[int] | Callable[[], int]
+
+
 @dataclass(frozen=True, slots=True)
 class Cleaned:
     """`rows[k]` says which row (from 0) each reading of `series[k]` was, `bad_rows` the same of `bad`; all rising."""
@@ -104,7 +108,7 @@ class Cleaner:
         rows: Sequence[Any],
         lines: Lines,
         *,
-        arrived_ns: int | Sequence[int],
+        arrived_ns: Arrived,
         text: Callable[[int], str] | None = None,
     ) -> Cleaned:
         """JSON rows, one reading (of each sensor) a row; anything may stand there."""
@@ -118,15 +122,16 @@ class Cleaner:
         columns: Mapping[str, Cells],
         lines: Lines,
         *,
-        arrived_ns: int | Sequence[int],
+        arrived_ns: Arrived,
         text: Callable[[int], str] | None = None,
     ) -> Cleaned:
         """Columns by name, each as long as `lines`; a column that is not there is absent from every row.
 
-        `arrived_ns`: UTC, of all or one a row, for sensors whose mapping names no time.  `text`: of a row, for a
-        person.
+        `arrived_ns`: UTC, of all or one a row, for sensors whose mapping names no time; a function is asked only for
+        these, for what asked a stamp for the time is shifted when the clock is set.  `text`: of a row, for a person.
         """
         n = len(lines)
+        arrived = cache(arrived_ns) if callable(arrived_ns) else lambda: arrived_ns
         faults = Faults(n)
         found: list[tuple[Series, npt.NDArray[np.int64]]] = []
         empty = np.ones(n, np.bool_)
@@ -134,7 +139,7 @@ class Cleaner:
             one = _One(target, columns, n)
             empty &= one.empty
             faults.join(one.faults)
-            found.extend(one.finish(arrived_ns))
+            found.extend(one.finish(arrived))
         faults.mark(empty, Reason.BAD_VALUES, "no value in it")
         line_text = text or (lambda k: ",".join(_cell_text(c[k]) for c in columns.values()))
         return Cleaned(
@@ -200,13 +205,13 @@ class _One:
             too_large = [e is not None and len(e) > EXTRA_BYTES_MAX for e in self._extra]
             self.faults.mark(np.array(too_large, np.bool_), Reason.EXTRA_TOO_LARGE, "too much that is not known")
 
-    def finish(self, arrived_ns: int | Sequence[int]) -> list[tuple[Series, npt.NDArray[np.int64]]]:
+    def finish(self, arrived: Callable[[], int | Sequence[int]]) -> list[tuple[Series, npt.NDArray[np.int64]]]:
         """The series of the good rows, and which they are; [] when there is none."""
         good = ~self.empty if self.faults.which is None else ~self.empty & (self.faults.which == 0)
         rows = np.flatnonzero(good)
         if not len(rows):
             return []
-        times = np.full(self._n, arrived_ns, np.int64) if self._times is None else self._times
+        times = np.full(self._n, arrived(), np.int64) if self._times is None else self._times
         values: dict[str, Column] = dict(self._narrow)
         values.update({w.field.name: column for w, column in zip(self._target.others, self._others, strict=True)})
         extra = self._extra

@@ -62,7 +62,9 @@ class LaneSettings(Section):
 class ClockSettings(Section):
     """What happens until the clock was set."""
 
-    unsynchronised_wait_s: float = Field(120.0, ge=0, description="hold readings back this long to stamp them right")
+    unsynchronised_wait_s: float = Field(
+        120.0, ge=0, description="after the machine's start: hold readings back until its clock is set, to stamp right"
+    )
     step_s: float = Field(0.5, gt=0, description="a larger difference to the wall clock is a step: a new session")
 
 

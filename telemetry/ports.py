@@ -7,13 +7,14 @@ and `open(config, ...)`; `telemetry.adapters` lists and imports them.  A port's 
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from telemetry.batch import Batch, BatchId
 from telemetry.outcome import Reason
 from telemetry.session_clock import UNKNOWN, SessionClock
+
+if TYPE_CHECKING:  # an edge that replays a phone's export needs the dialects, and no pyarrow
+    import pyarrow as pa
 
 # --- topics ---------------------------------------------------------------------------------------------------
 
@@ -358,12 +359,12 @@ class Store(Protocol):
         """Every device that has readings, by name."""
         ...
 
-    async def readings(self, span: Span, *, limit: int) -> pa.Table:
+    async def readings(self, span: Span, *, limit: int) -> "pa.Table":
         """Rows by time, at most `limit`: `t` int64, the sensor's fields, `extra` (JSON text), then `session`,
         `seq`, `series`, `i`.  Fields that no reading has are absent, and so is `extra`."""
         ...
 
-    async def envelope(self, span: Span, *, points: int) -> pa.Table:
+    async def envelope(self, span: Span, *, points: int) -> "pa.Table":
         """At most `points` buckets of equal width over the span, empty ones absent, by time: `t` (bucket start,
         int64), `count`, and for each numeric field `<field>_min`, `_max`, `_mean` (float64)."""
         ...
@@ -376,7 +377,7 @@ class Store(Protocol):
         sensor: str | None = None,
         from_ns: int = 0,
         to_ns: int = 2**63 - 1,
-    ) -> AsyncIterator[tuple[str, pa.Table]]:
+    ) -> AsyncIterator[tuple[str, "pa.Table"]]:
         """All rows as (sensor, table) pieces of bounded size, each as in `readings`, in (session, seq, series, i)
         order within a sensor."""
         ...

@@ -175,7 +175,7 @@ class HttpSource:
             text = body[:200].decode("utf-8", "replace")
             return Cleaned((), (), (Bad(0, str(Reason.NOT_AN_OBJECT), text, detail),))
         listed = rows if isinstance(rows, list) else [rows]
-        return self._cleaner.rows(listed, range(1, len(listed) + 1), arrived_ns=self._context.stamp.now_ns())
+        return self._cleaner.rows(listed, range(1, len(listed) + 1), arrived_ns=self._context.stamp.now_ns)
 
     async def _hand_over(self, cleaned: Cleaned, outlet: Outlet) -> None:
         if cleaned.bad:

@@ -165,7 +165,8 @@ class MqttTopic:
 
     def _arrived(self, message: "mqtt_link.Arrived") -> None:
         """A method that knows no link: one that did would be in a cycle with it, and keep its sockets."""
-        self._queue.append((self._context.stamp.now_ns(), message))
+        at_ns = self._context.stamp.now_ns() if self._cleaner.is_stamped else 0
+        self._queue.append((at_ns, message))
         self._woken.set()
 
     def _options(self) -> "mqtt_link.Options":

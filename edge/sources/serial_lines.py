@@ -7,7 +7,7 @@ Delivery: what arrives while the port is open, once.
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ class SerialLines:
 
     def _judged(self, line: Line) -> str:
         rows, bad = self._read([line])
-        series, unclean = self._clean(rows, self._context.stamp.now_ns()) if rows.values else ((), ())
+        series, unclean = self._clean(rows, self._context.stamp.now_ns) if rows.values else ((), ())
         for one in (*bad, *unclean):
             return f"a line that is no reading, {one.reason} {one.detail}: {one.text}"
         return f"readings of {', '.join(s.sensor for s in series)}"
@@ -96,12 +96,12 @@ class SerialLines:
         rows, bad = self._read(lines)
         outlet.set_aside(bad)
         if rows.values:
-            series, unclean = self._clean(rows, self._context.stamp.at_ns(arrived_s))
+            series, unclean = self._clean(rows, lambda: self._context.stamp.at_ns(arrived_s))
             outlet.set_aside(unclean)
             if series:
                 await outlet.put(series)
 
-    def _clean(self, rows: Rows, arrived_ns: int) -> tuple[Sequence[Any], Sequence[Bad]]:
+    def _clean(self, rows: Rows, arrived_ns: Callable[[], int]) -> tuple[Sequence[Any], Sequence[Bad]]:
         said = rows.texts.__getitem__
         if self._config.format == "json":
             cleaned = self._cleaner.rows(rows.values, rows.numbers, arrived_ns=arrived_ns, text=said)

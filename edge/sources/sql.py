@@ -143,4 +143,4 @@ class SqlSource:
     def _cleaned(self, page: Page) -> Cleaned:
         """Rows have no line; their key stands first in their text."""
         columns: dict[str, Sequence[Any]] = dict(zip(page.columns, zip(*page.rows, strict=True), strict=False))
-        return self._cleaner.columns(columns, [0] * len(page.rows), arrived_ns=self._context.stamp.now_ns())
+        return self._cleaner.columns(columns, [0] * len(page.rows), arrived_ns=self._context.stamp.now_ns)

@@ -6,6 +6,7 @@ Delivery: at most once a call.  A call without an answer may have been stored: s
 import asyncio
 import contextlib
 import math
+import ssl
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -131,7 +132,7 @@ def new_client(*, connections_max: int, cafile: str | None = None, is_plain: boo
     `is_plain`: it will only speak plain HTTP, so the memory that authorities' certificates take is saved.
     """
     limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
-    verify = httpx.create_ssl_context(verify=cafile) if cafile else not is_plain
+    verify = ssl.create_default_context(cafile=cafile) if cafile else not is_plain
     # each send has one deadline over the whole of it, so the client has none of its own
     return httpx.AsyncClient(limits=limits, timeout=None, verify=verify, trust_env=False)  # noqa: S113
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -244,7 +245,9 @@ async def test_until_the_clock_is_set_readings_wait_and_are_put_right(tmp_path: 
     clock = Wall()
     stamper = Stamper(clock, step_s=0.5, boot="b", is_synchronised=lambda: bool(is_set))
     async with site(tmp_path) as (world, url):
-        settings = settings_of(tmp_path, url, sources=called("a"), clock={"unsynchronised_wait_s": 60.0})
+        settings = settings_of(
+            tmp_path, url, sources=called("a"), clock={"unsynchronised_wait_s": time.monotonic() + 60.0}
+        )
         async with running(settings, clock=clock, stamper=stamper, extras={"a": ticking()}) as run:
             await run.until(lambda: run.status["spool"]["readings"] >= 20)
             assert run.status["clock"]["holding"]

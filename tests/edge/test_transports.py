@@ -169,7 +169,6 @@ def test_an_edge_drags_in_no_server_library() -> None:
         "pyarrow",
         "gateway",
         "consumers",
-        "telemetry.ports",
     ]
     program = (
         "import sys, pkgutil, importlib, edge\n"
