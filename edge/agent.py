@@ -21,14 +21,13 @@ from typing import Any
 
 from ulid import ULID
 
-from edge import epochs, opening, status, status_socket
+from edge import opening, status, status_socket
 from edge.bad_rows import BadRows
 from edge.batcher import CutLimits
 from edge.credentials import TokenFile
 from edge.crew import Crew, Equipment
 from edge.folder_lock import FolderLock
 from edge.gauge import Gauge
-from edge.holding import Holding, Rotate, Settle
 from edge.journal import Journal, NoJournal
 from edge.pump import Pump, Stamping
 from edge.remote import Remote, overlay
@@ -36,7 +35,9 @@ from edge.sender import Sender, Way
 from edge.settings import EdgeSettings
 from edge.spool import Spool
 from edge.spooled import Lane, Spooled
-from edge.stamping import Stamper
+from edge.timing import epochs
+from edge.timing.holding import Holding, Rotate, Settle
+from edge.timing.stamping import Stamper
 from edge.transports import Transport
 from telemetry.beside import Beside
 from telemetry.clock import Clock, SystemClock

@@ -13,8 +13,8 @@ from edge.outlet import Counts, SourceOutlet
 from edge.pump import Pump
 from edge.settings import SourceSettings
 from edge.sources import Context, Source
-from edge.stamping import Stamper, View
 from edge.supervise import Keeper, State
+from edge.timing.stamping import Stamper, View
 from telemetry.clock import Clock
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edge.bad_rows import BadRows
 from edge.pump import Pump
 from edge.sources import Bad
-from edge.stamping import Taken
+from edge.timing.stamping import Taken
 from telemetry.batch import Series
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from edge.batcher import Cut, CutLimits
 from edge.gathering import Gathered, Gathering
 from edge.spooled import Epoch
-from edge.stamping import Taken
+from edge.timing.stamping import Taken
 from edge.waiting import until
 from telemetry.batch import Series
 from telemetry.clock import Clock

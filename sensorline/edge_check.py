@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from edge import _kernel_clock, opening, remote_state
+from edge import opening, remote_state
 from edge.credentials import TokenFile
 from edge.settings import EdgeSettings, SourceSettings, load
 from edge.sources import Context
+from edge.timing import kernel
 from edge.transports import Answer
 from sensorline.edge_detect import WallStamp
 from sensorline.findings import Finding, Level
@@ -137,7 +138,7 @@ async def _token(settings: EdgeSettings, token: Callable[[], str]) -> AsyncItera
 
 async def _clock(_: EdgeSettings) -> AsyncIterator[Finding]:
     now = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
-    synchronised = _kernel_clock.is_synchronised()
+    synchronised = kernel.is_synchronised()
     if synchronised is False:
         mend = "`timedatectl set-ntp on`, or a gpsd source; until then readings say that their times are not sure"
         yield Finding("clock", Level.WARNING, f"{now}, not synchronised", mend)

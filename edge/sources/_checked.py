@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from edge.clean import Cleaned, Cleaner, Target, Wanted
-from edge.moments import TimeFormat
+from edge.cleaning.clean import Cleaned, Cleaner, Target, Wanted
+from edge.cleaning.moments import TimeFormat
 from telemetry.reading import CATALOGUE
 
 

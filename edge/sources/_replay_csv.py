@@ -14,7 +14,7 @@ from typing import Any, TextIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edge.clean import Cleaned, Cleaner, shown
+from edge.cleaning.clean import Cleaned, Cleaner, shown
 from edge.sources import Bad, SourceFailed
 from edge.sources._replay_streams import Chunk
 from telemetry.errors import Misconfigured

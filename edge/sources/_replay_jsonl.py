@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import orjson
 
-from edge.clean import Cleaned, Cleaner, shown
+from edge.cleaning.clean import Cleaned, Cleaner, shown
 from edge.sources import Bad, SourceFailed
 from edge.sources._replay_streams import Chunk
 from telemetry.outcome import Reason

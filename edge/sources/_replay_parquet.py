@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.clean import Cells, Cleaner
+from edge.cleaning.clean import Cells, Cleaner
 from edge.sources import SourceFailed, driver
 from edge.sources._replay_csv import required
 from edge.sources._replay_streams import Chunk

@@ -18,9 +18,9 @@ from typing import Any, TextIO
 import numpy as np
 import orjson
 
-from edge.cells import Cells, Reals
-from edge.clean import Cleaned, Cleaner, Target, Wanted, shown
-from edge.moments import TimeFormat
+from edge.cleaning.cells import Cells, Reals
+from edge.cleaning.clean import Cleaned, Cleaner, Target, Wanted, shown
+from edge.cleaning.moments import TimeFormat
 from edge.sources import Bad, SourceFailed
 from edge.sources._replay_csv import CsvFormat, CsvStream, text_of
 from edge.sources._replay_streams import Chunk, Stream

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from edge.batcher import part
-from edge.clean import Cleaned
+from edge.cleaning.clean import Cleaned
 from edge.sources import Bad
 from telemetry.batch import Series, Times
 

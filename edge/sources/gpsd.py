@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from edge.clean import shown
+from edge.cleaning.clean import shown
 from edge.sources import Bad, Context, Options, Outlet, SourceFailed
 from edge.sources._checked import checked
 from edge.sources._fixes import FixClock, utc_ns

@@ -26,8 +26,8 @@ import numpy as np
 import orjson
 from pydantic import Field, field_validator
 
-from edge.clean import Cleaned, Cleaner, Maps, picked_readings
-from edge.rows import expression
+from edge.cleaning.clean import Cleaned, Cleaner, Maps, picked_readings
+from edge.cleaning.rows import expression
 from edge.sources import Bad, Context, Options, Outlet, SourceFailed, driver
 from edge.sources._blocking import in_thread
 from edge.sources._secrets import expanded

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 from pydantic import Field, field_validator
 
-from edge.cells import is_unicode
-from edge.clean import Cleaned, Cleaner, Maps
-from edge.rows import expression
+from edge.cleaning.cells import is_unicode
+from edge.cleaning.clean import Cleaned, Cleaner, Maps
+from edge.cleaning.rows import expression
 from edge.sources import TEXT_CHARS_MAX, Bad, Context, Options, Outlet, SourceFailed, driver
 from edge.sources._blocking import in_thread
 from edge.sources._secrets import expanded

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from edge.clean import shown
+from edge.cleaning.clean import shown
 from edge.sources import Bad, Context, Outlet, SourceFailed, driver
 from edge.sources._checked import checked
 from edge.sources._fixes import FixClock

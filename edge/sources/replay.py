@@ -25,7 +25,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.clean import Cleaner, Maps
+from edge.cleaning.clean import Cleaner, Maps
 from edge.sources import Context, Options, Outlet, SourceFailed
 from edge.sources._blocking import in_thread
 from edge.sources._replay_csv import CsvFormat, file_stream

@@ -1,7 +1,7 @@
 """Lines of text from a serial port, as an Arduino prints them: JSON objects, CSV, or `key=value` pairs.
 
-The option `map` says which of their values are which fields (see `edge.mapping`).  A line without a time of its own is
-stamped when its end arrives.  The first line after opening is not used: nobody knows whether it is whole.
+The option `map` says which of their values are which fields (see `edge.cleaning.mapping`).  A line without a time of
+its own is stamped when its end arrives.  The first line after opening is not used: nobody knows whether it is whole.
 Delivery: what arrives while the port is open, once.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field, model_validator
 
-from edge.clean import Cleaner, Maps, shown
+from edge.cleaning.clean import Cleaner, Maps, shown
 from edge.sources import Bad, Context, Outlet, SourceFailed
 from edge.sources._lines import Line, Lines
 from edge.sources._serial import Port, SerialOptions

@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from edge.clean import Cleaned, Cleaner, Maps
+from edge.cleaning.clean import Cleaned, Cleaner, Maps
 from edge.sources import Context, Options, Outlet, driver
 from edge.sources._abandon import abandonable
 from edge.sources._blocking import in_thread

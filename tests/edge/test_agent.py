@@ -14,7 +14,7 @@ import pytest
 from edge import status_socket
 from edge.settings import EdgeSettings
 from edge.sources import Context, Outlet
-from edge.stamping import Stamper
+from edge.timing.stamping import Stamper
 from telemetry.batch import Batch
 from telemetry.beside import SENT, SETTINGS, SYNCHRONISED
 from telemetry.clock import SystemClock

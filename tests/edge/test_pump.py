@@ -11,7 +11,7 @@ from edge.pump import DUE_MAX, Pump, Stamping
 from edge.settings import SpoolSettings
 from edge.spool import Spool
 from edge.spooled import Epoch, Lane
-from edge.stamping import Taken
+from edge.timing.stamping import Taken
 from telemetry import wire
 from telemetry.batch import Batch
 from telemetry.clock import ManualClock

@@ -16,7 +16,7 @@ from typing import Any
 from edge.agent import Agent, Fittings
 from edge.settings import EdgeSettings, parse
 from edge.sources import Context, Outlet
-from edge.stamping import Stamper
+from edge.timing.stamping import Stamper
 from edge.transports.memory import MemoryTransport
 from telemetry import wire
 from telemetry.batch import BatchId

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from edge.cells import Cells
-from edge.clean import Cleaned, Cleaner, Maps
-from edge.moments import TimeFormat, moments
+from edge.cleaning.cells import Cells
+from edge.cleaning.clean import Cleaned, Cleaner, Maps
+from edge.cleaning.moments import TimeFormat, moments
+from edge.cleaning.units import conversion
 from edge.sources import TEXT_CHARS_MAX
-from edge.units import conversion
 from telemetry import wire
 from telemetry.batch import Batch
 from telemetry.errors import Misconfigured

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from edge.cells import WRONG
+from edge.cleaning.cells import WRONG
 from edge.sources import driver
 from telemetry.errors import Misconfigured
 

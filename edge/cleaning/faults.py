@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from edge.cells import Mask
+from edge.cleaning.cells import Mask
 from edge.sources import TEXT_CHARS_MAX, Bad
 from telemetry.outcome import Reason
 

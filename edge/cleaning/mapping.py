@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from edge.moments import TimeUnit
+from edge.cleaning.moments import TimeUnit
 from telemetry.reading import CATALOGUE
 
 PER_SOURCE_MAX = 64

@@ -10,7 +10,7 @@ Each is decided once; the caller acts on it before it asks again.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edge.stamping import Change, Synchronised
+from edge.timing.stamping import Change, Synchronised
 
 
 @dataclass(frozen=True, slots=True)

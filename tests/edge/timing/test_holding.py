@@ -1,9 +1,9 @@
 """Drafts until the clock is set; what goes beside batches of one epoch or another."""
 
-from edge.epochs import beside, correction_ns
-from edge.holding import Holding, Rotate, Settle
 from edge.spooled import Epoch
-from edge.stamping import Stepped, Synchronised
+from edge.timing.epochs import beside, correction_ns
+from edge.timing.holding import Holding, Rotate, Settle
+from edge.timing.stamping import Stepped, Synchronised
 from telemetry.beside import Beside
 
 SECOND_NS = 10**9

@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from edge.cells import Cells, Mask, Reals, numbers, texts, truths
-from edge.faults import Faults, Lines, shown
-from edge.mapping import Mapping as SensorMapping
-from edge.mapping import Maps
-from edge.moments import SECONDS, TimeFormat, moments
-from edge.rows import Getter, columns_of, getter
+from edge.cleaning.cells import Cells, Mask, Reals, numbers, texts, truths
+from edge.cleaning.faults import Faults, Lines, shown
+from edge.cleaning.mapping import Mapping as SensorMapping
+from edge.cleaning.mapping import Maps
+from edge.cleaning.moments import SECONDS, TimeFormat, moments
+from edge.cleaning.rows import Getter, columns_of, getter
+from edge.cleaning.units import Conversion, conversion
 from edge.sources import Bad
-from edge.units import Conversion, conversion
 from telemetry.batch import DTYPE, EXTRA_BYTES_MAX, Column, Floats, Series, Times, out_of_range
 from telemetry.outcome import Reason
 from telemetry.reading import CATALOGUE, Field, Kind, Sensor

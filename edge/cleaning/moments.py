@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from edge.cells import Cells, Mask
+from edge.cleaning.cells import Cells, Mask
 from telemetry.batch import TIME_NS_MAX, Times
 
 TimeUnit: TypeAlias = Literal["s", "ms", "us", "ns", "iso"]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import _kernel_clock
 from edge.sources import Stamp
-from edge.stamping import FIX_EARLIEST_NS, FIX_HOLDS_S, FIXES, SECOND_NS, Stamper, Stepped, Synchronised, Taken
-from edge.tie import LEAD_NS, Tie
+from edge.timing import kernel
+from edge.timing.stamping import FIX_EARLIEST_NS, FIX_HOLDS_S, FIXES, SECOND_NS, Stamper, Stepped, Synchronised, Taken
+from edge.timing.tie import LEAD_NS, Tie
 from telemetry.clock import ManualClock, SystemClock
 
 STEP_S = 0.5
@@ -391,9 +391,9 @@ def test_polls_in_quick_succession_forget_no_stamp() -> None:
 
 
 def test_the_machine_is_asked_and_answers() -> None:
-    assert _kernel_clock.is_synchronised() in (True, False, None)
-    assert _kernel_clock.slept_ns() <= 400 * DAY_NS
-    assert len(_kernel_clock.boot_id()) >= 32
+    assert kernel.is_synchronised() in (True, False, None)
+    assert kernel.slept_ns() <= 400 * DAY_NS
+    assert len(kernel.boot_id()) >= 32
     stamper = Stamper.of_machine(SystemClock(), step_s=STEP_S)
     assert abs(stamper.now_ns() - SystemClock().now_ns()) < SECOND_NS
     assert stamper.epoch.boot == Stamper.of_machine(SystemClock(), step_s=STEP_S).epoch.boot
@@ -402,16 +402,16 @@ def test_the_machine_is_asked_and_answers() -> None:
 def test_where_the_kernel_may_not_be_asked_the_time_services_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_kernel_clock, "_CALL", lambda _: -1)
-    monkeypatch.setattr(_kernel_clock, "TIMESYNC", folder := tmp_path / "timesync")
-    monkeypatch.setattr(_kernel_clock, "BOOT_ID", folder / "none")
-    assert _kernel_clock.is_synchronised() is None
+    monkeypatch.setattr(kernel, "_CALL", lambda _: -1)
+    monkeypatch.setattr(kernel, "TIMESYNC", folder := tmp_path / "timesync")
+    monkeypatch.setattr(kernel, "BOOT_ID", folder / "none")
+    assert kernel.is_synchronised() is None
     folder.mkdir()
-    assert _kernel_clock.is_synchronised() is False
+    assert kernel.is_synchronised() is False
     (folder / "synchronized").touch()
-    assert _kernel_clock.is_synchronised() is True
-    assert _kernel_clock.boot_id() != _kernel_clock.boot_id(), "of this process only"
-    monkeypatch.setattr(_kernel_clock, "_CALL", lambda _: _kernel_clock.TIME_ERROR)
-    assert _kernel_clock.is_synchronised() is False
-    monkeypatch.setattr(_kernel_clock, "_CALL", lambda _: 0)
-    assert _kernel_clock.is_synchronised() is True
+    assert kernel.is_synchronised() is True
+    assert kernel.boot_id() != kernel.boot_id(), "of this process only"
+    monkeypatch.setattr(kernel, "_CALL", lambda _: kernel.TIME_ERROR)
+    assert kernel.is_synchronised() is False
+    monkeypatch.setattr(kernel, "_CALL", lambda _: 0)
+    assert kernel.is_synchronised() is True

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edge import _kernel_clock
 from edge.spooled import Epoch
-from edge.tie import Tie
+from edge.timing import kernel
+from edge.timing.tie import Tie
 from telemetry.clock import Clock
 
 SECOND_NS = 10**9
@@ -113,9 +113,9 @@ class Stamper:
         return cls(
             clock,
             step_s=step_s,
-            boot=_kernel_clock.boot_id(),
-            is_synchronised=_kernel_clock.is_synchronised,
-            slept_ns=_kernel_clock.slept_ns,
+            boot=kernel.boot_id(),
+            is_synchronised=kernel.is_synchronised,
+            slept_ns=kernel.slept_ns,
         )
 
     def now_ns(self) -> int:
