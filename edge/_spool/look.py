@@ -34,6 +34,11 @@ def depth(folder: Path) -> Depth:
     )
 
 
+def is_there(folder: Path) -> bool:
+    """Whether there is a file at all."""
+    return (folder / FILE).exists()
+
+
 def ids(folder: Path) -> frozenset[BatchId]:
     """Of every batch that is committed there.  Raises `NotReady` for a file that cannot be read."""
     with _opened(folder) as db:
@@ -54,12 +59,11 @@ def _state(db: apsw.Connection, folder: Path) -> State:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[apsw.Connection | None]:
-    path = folder / FILE
-    if not path.exists():
+    if not is_there(folder):
         yield None
         return
     try:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        with closing(apsw.Connection(str(folder / FILE), flags=apsw.SQLITE_OPEN_READONLY)) as db:
             db.set_busy_timeout(BUSY_WAIT_MS)
             yield db
     except apsw.Error as e:

@@ -47,8 +47,7 @@ class TcpProxy:
         finally:
             server.close()
             self._flowing.set()
-            for writer in list(self._open):
-                reset(writer)
+            self.cut()
 
     def drop_replies(self, times: int, wanted: Watch) -> None:
         """Lose the answers to the next `times` requests of which a chunk is wanted."""
@@ -70,6 +69,11 @@ class TcpProxy:
     def flow(self) -> None:
         """Go on, with what was held back first."""
         self._flowing.set()
+
+    def cut(self) -> None:
+        """Reset the connections that are open now."""
+        for writer in list(self._open):
+            reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

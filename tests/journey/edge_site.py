@@ -47,11 +47,12 @@ class Recording:
     times: npt.NDArray[np.int64]
 
     @classmethod
-    def write(cls, path: Path, readings: int) -> "Recording":
-        """An hour ago: younger than any retention."""
+    def write(cls, path: Path, readings: int, *, noise: bool = False) -> "Recording":
+        """An hour ago: younger than any retention.  With `noise` it does not compress: it fills a disk."""
         n = np.arange(readings)
         times = (time.time_ns() - 3_600 * 10**9) // 1_000 * 1_000 + n * STEP_NS
-        rows = np.column_stack((n / 64, 9 * np.sin(n / 50), n % 97)).astype(np.float32).astype(np.float64)
+        values = np.random.default_rng(1).uniform(-90, 90, (readings, 3)) if noise else _waves(n)
+        rows = values.astype(np.float32).astype(np.float64)
         lines = (f"{t},{x!r},{y!r},{z!r}" for t, (x, y, z) in zip(times.tolist(), rows.tolist(), strict=True))
         path.write_text("\n".join(("t,ax,ay,az", *lines)) + "\n")
         return cls(path, rows, times)
@@ -64,6 +65,10 @@ class Recording:
         fields = {axis: f"a{axis}" for axis in "xyz"}
         columns = {"sensor": "acceleration", "time": "t", "time_unit": "ns", "fields": fields}
         return {"type": "replay", "path": str(self.path), "speed": speed, "times": "original", "map": columns}
+
+
+def _waves(n: npt.NDArray[np.int64]) -> Numbers:
+    return np.column_stack((n / 64, 9 * np.sin(n / 50), n % 97))
 
 
 @dataclass(frozen=True)
@@ -275,7 +280,9 @@ def eventually(condition: Callable[[], Any], otherwise: str | Callable[[], str],
     ends_s = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > ends_s:
-            raise AssertionError(f"not within {within_s:g} s: {otherwise if isinstance(otherwise, str) else otherwise()}")
+            raise AssertionError(
+                f"not within {within_s:g} s: {otherwise if isinstance(otherwise, str) else otherwise()}"
+            )
         time.sleep(POLL_S)
 
 
@@ -286,7 +293,9 @@ def acknowledged(status: Mapping[str, Any]) -> int:
 
 def verified(station: Station, ledger: Path) -> dict[str, Any]:
     """The report of `sensorline verify`, in which the four figures are zero."""
-    report: dict[str, Any] = invoke(ledger.parent, "verify", "--ledger", ledger, *station.where)[-1]  # its exit code is 0
+    report: dict[str, Any] = invoke(ledger.parent, "verify", "--ledger", ledger, *station.where)[
+        -1
+    ]  # its exit code is 0
     four = {name: report[name] for name in ("lost_acked", "dup_stored", "corrupt", "unaccounted")}
     assert four == dict.fromkeys(four, 0), report
     return report

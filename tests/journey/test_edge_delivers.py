@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.faults.mosquitto import programs
-from tests.journey.edge_site import RUN, Edge, Recording, Station, assert_replayed_once, edge, four_zeros, station, stored
+from tests.journey.edge_site import (
+    RUN,
+    Edge,
+    Recording,
+    Station,
+    assert_replayed_once,
+    edge,
+    four_zeros,
+    station,
+    stored,
+)
 from tests.journey.processes import free_port
 from tests.sensorline.program import invoke, sensorline
 from tests.sensorline.test_mqtt_init import started

@@ -46,12 +46,14 @@ def running(tmp_path: Path) -> Iterator[Station]:
 
 def test_every_failpoint_of_the_edge_is_in_a_list_here() -> None:
     root = Path(__file__).parents[2] / "edge"
-    named = {name for file in root.rglob("*.py") for name in re.findall(r"passing\(\s*f?[\"'](.+?)[\"']", file.read_text())}
+    named = {
+        name for file in root.rglob("*.py") for name in re.findall(r"passing\(\s*f?[\"'](.+?)[\"']", file.read_text())
+    }
     assert named == {*FAILPOINTS, *OF_SETTINGS}
 
 
 def test_every_failpoint_then_four_zeros_and_the_replay_exactly_once(running: Station, tmp_path: Path) -> None:
-    recording = Recording.write(tmp_path / "walk.csv", 8_000)
+    recording = Recording.write(tmp_path / "walk.csv", 6_000)
     with edge(running, tmp_path, recording=recording, speed=8) as pi:
         for wanted, name in enumerate(OF_SETTINGS, 1):
             change = f"batch_period_s={0.05 + wanted / 100}"
@@ -63,6 +65,7 @@ def test_every_failpoint_then_four_zeros_and_the_replay_exactly_once(running: St
             pi.wait_killed()
         pi.start()
         last = pi.delivered()
+        assert last["sources"]["drive"]["readings"] > 0, "the replay was over before the last kill"
         report = four_zeros(running, pi)
         assert last["settings"].startswith("0 failed=3 "), "settings under which it ends twice are given up"
         duplicates = sum(lane["duplicates"] for lane in last["lanes"].values())
@@ -75,7 +78,7 @@ def test_every_failpoint_then_four_zeros_and_the_replay_exactly_once(running: St
 def test_three_kills_of_the_agent_and_two_of_the_gateway_at_any_time_then_four_zeros(
     running: Station, tmp_path: Path
 ) -> None:
-    recording, random = Recording.write(tmp_path / "walk.csv", 6_000), Random(4)
+    recording, random = Recording.write(tmp_path / "walk.csv", 5_000), Random(4)
     with edge(running, tmp_path, recording=recording, speed=10) as pi:
         pi.start()
         for kill in ("edge", "gateway", "edge", "gateway", "edge"):

@@ -71,6 +71,31 @@ async def test_a_start_and_an_end_give_every_batch_an_end(tmp_path: Path) -> Non
     journal.close()
 
 
+async def test_only_the_last_hand_over_before_a_crash_may_be_uncommitted(tmp_path: Path) -> None:
+    """What is missing and was handed over before it is a loss, and is not called a crash before a commit."""
+    journal = LedgerJournal(tmp_path / "l")
+    await (await spooled(tmp_path, journal, 1)).close()
+    (first, second, third) = ids("01Z", 0, 1, 2)
+    journal.handed_over([(first, "h", 1)])
+    journal.handed_over([(second, "h", 1), (third, "h", 1)])
+    journal.ended(first, "acknowledged")
+    journal.handed_over([(batch, "h", 1) for batch in ids("01Z", 3, 4)])
+    journal.begin(tmp_path)
+    found = ledger.read(tmp_path / "l")
+    assert [found[batch].reason for batch in (first, second, third)] == ["", "not_in_spool", "not_in_spool"]
+    assert [found[batch].reason for batch in ids("01Z", 3, 4)] == ["crash_before_commit"] * 2
+    journal.close()
+
+
+def test_what_was_in_a_spool_that_is_gone_was_lost_with_it(tmp_path: Path) -> None:
+    journal = LedgerJournal(tmp_path / "l")
+    (lost,) = ids("01Z", 0)
+    journal.handed_over([(lost, "h", 1)])
+    journal.begin(tmp_path)  # killed, and the folder deleted
+    journal.close()
+    assert ledger.read(tmp_path / "l")[lost].reason == "spool_lost"
+
+
 def test_a_spool_that_cannot_be_read_leaves_everything_as_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
