@@ -353,7 +353,9 @@ class Spool:
         if self._working is not None:
             await asyncio.shield(self._working)
         with contextlib.suppress(Full, Faulty):
-            while not await self._call(self._keeper.settle_some, self._live, shift_ns, epoch):
+            while not await self._call(
+                self._keeper.settle_some, self._sessions(), tuple(self._pending.ended), shift_ns, epoch
+            ):
                 self._notice()
         self._notice()
         return self._working is None and not self._state.drafts
@@ -382,6 +384,10 @@ class Spool:
         self._pending.change(lambda unit: replace(unit, session=names[unit.session]))
         self._offered, self._from = dict.fromkeys(Lane), dict.fromkeys(Lane, 0)
         self._tell()
+
+    def _sessions(self) -> tuple[str, ...]:
+        """In which something is still to be put, in order; the live one is the last."""
+        return tuple(dict.fromkeys([*(u.session for u in self._pending.units if u.session != self._live), self._live]))
 
     def _due_s(self) -> float:
         """When the next transaction is, by the monotonic clock."""

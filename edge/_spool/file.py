@@ -7,6 +7,7 @@ be tried again, for a unit's number says whether it is in the file already.
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,13 +85,23 @@ class SpoolFile:
                 old.close(True)
             self.state = self._load()
 
-    def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Run it in one transaction; durable when this returns.  What changed nothing writes nothing."""
+    def transact(self, work: Callable[[Transaction], T], still_there: AbstractSet[int] = frozenset()) -> T:
+        """Run it in one transaction; durable when this returns.  What changed nothing writes nothing.
+
+        See `Transaction` for `still_there`.
+        """
         self.check_named()
         with _classed():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
-                transaction = Transaction(self._db, self.state, self.packer, self.mine, self._device)
+                transaction = Transaction(
+                    self._db,
+                    self.state,
+                    packer=self.packer,
+                    mine=self.mine,
+                    device=self._device,
+                    still_there=still_there,
+                )
                 result = work(transaction)
                 if transaction.save():
                     self._tell_journal(transaction)

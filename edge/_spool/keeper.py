@@ -11,7 +11,7 @@ A new file is a new generation: sessions of the old one are never written again.
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -121,13 +121,15 @@ class Keeper:
             failpoints.passing("edge.after_free")
         return self._outcome(self._taken(), ended, is_full=not fits)
 
-    def settle_some(self, session: str, shift_ns: int, epoch: Epoch) -> bool:
-        """One bounded transaction of `settle`; True when no draft is left.
+    def settle_some(self, sessions: Sequence[str], ended: Iterable[int], shift_ns: int, epoch: Epoch) -> bool:
+        """One bounded transaction of `settle` into the last of these sessions; True when no draft is left.
 
+        Those before it, for which units still wait in memory, get their place in the order of sessions now.  `ended`
+        are places whose end waits there, too.
         Raises `Full`, `Faulty` or `Renewed`.
         """
         self._inherit()
-        return self._settle_some(session, shift_ns, epoch)
+        return self._settle_some(sessions, shift_ns, epoch, frozenset(ended))
 
     def head(self, lane: Lane, live: str, ended: Iterable[int], start: int) -> tuple[int, Spooled] | None:
         """The lane's oldest committed batch whose end is not known, with its place.  Raises `Faulty`.
@@ -167,18 +169,22 @@ class Keeper:
         """Drafts of an earlier run: nobody can say any more what their clock showed."""
         if self._inherits:
             session = self._new_session()
-            while not self._settle_some(session, 0, None):
+            while not self._settle_some((session,), 0, None):
                 pass
             self._inherits = False
 
-    def _settle_some(self, session: str, shift_ns: int, epoch: Epoch | None) -> bool:
-        self._mine.add(session)
+    def _settle_some(
+        self, sessions: Sequence[str], shift_ns: int, epoch: Epoch | None, ended: frozenset[int] = frozenset()
+    ) -> bool:
+        self._mine |= set(sessions)
         size, limits = self._settings.commit_bytes_max, self._limits
 
         def work(t: Transaction) -> bool:
-            return drafts.settle_some(t, session, shift_ns=shift_ns, epoch=epoch, limits=limits, size_bytes=size)
+            for name in sessions[:-1]:
+                t.session(name)
+            return drafts.settle_some(t, sessions[-1], shift_ns=shift_ns, epoch=epoch, limits=limits, size_bytes=size)
 
-        return self._with(lambda file: not file.state.drafts or file.transact(work), writes=session)
+        return self._with(lambda file: not file.state.drafts or file.transact(work, ended), writes=sessions[-1])
 
     def _with_room(self, group: Group) -> tuple[bool, tuple[int, ...]]:
         """Commit; a disk that has no room for it gets a second chance with nothing that grows."""

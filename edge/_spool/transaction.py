@@ -22,8 +22,19 @@ _ELSEWHERE = frozenset({"sessions", "cursors", "used_bytes", "oldest_put_ns"})  
 class Transaction:
     """Its methods raise apsw's errors; nothing of it holds until COMMIT returned."""
 
-    def __init__(self, db: apsw.Connection, state: State, packer: Packer, mine: AbstractSet[str], device: str) -> None:
-        self.db, self.packer, self.device, self._mine = db, packer, device, mine
+    def __init__(
+        self,
+        db: apsw.Connection,
+        state: State,
+        *,
+        packer: Packer,
+        mine: AbstractSet[str],
+        device: str,
+        still_there: AbstractSet[int],
+    ) -> None:
+        """`mine` are sessions of this run; `still_there` are places whose batch has ended, but not in the file."""
+        self.db, self.packer, self.device = db, packer, device
+        self._mine, self._still_there = mine, still_there
         self._before = state
         self.state = state.copy()
         self.handed: list[tuple[BatchId, str, int]] = []
@@ -87,9 +98,10 @@ class Transaction:
         The first of a session may.  Of an earlier run's session more may, as deletes are committed late.
         """
         session = self.state.sessions[place >> ORDINAL_SHIFT]
-        some = self.sent_max(session)
+        start, some = session.places[0], self.sent_max(session)
+        some += sum(start <= gone < place for gone in self._still_there)
         sql = "SELECT count(*) FROM (SELECT 1 FROM batches WHERE place >= ? AND place < ? LIMIT ?)"
-        return number(self.db, sql, (session.places[0], place, some)) < some
+        return place in self._still_there or number(self.db, sql, (start, place, some)) < some
 
     def sent_max(self, session: Session) -> int:
         """How many of its first batches may have been sent."""

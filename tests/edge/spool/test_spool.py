@@ -480,3 +480,22 @@ async def test_a_put_larger_than_the_spool_goes_in_parts(tmp_path: Path) -> None
     assert spool.cursor("file") == "1"
     assert [list(numbers(b)) for b in out] == [[n] for n in range(40)]
     await spool.close()
+
+
+async def test_an_acknowledged_tombstone_takes_nothing_more(tmp_path: Path) -> None:
+    """Its delete is not in the file yet when dropped drafts are to be announced."""
+    spool = await opened(tmp_path, SMALL | {"on_full": "drop_newest"}, free_bytes=lambda _folder: space)
+    space = 2**40
+    await spool.put([cut(0, 100)], epoch=EPOCH)
+    await spool.commit()
+    space = 0
+    await spool.put([cut(1, 100)], epoch=EPOCH)
+    await spool.put([cut(2, 100)], epoch=EPOCH, draft=True)
+    await spool.commit()
+    assert [(numbers(b), dropped(b) is None) for b in await drain(spool)] == [({0: 100}, True), ({}, False)]
+    await spool.settle(0, LATER)
+    (stone,) = await drain(spool)
+    gone = dropped(stone)
+    assert gone is not None
+    assert (stone.id.seq, gone.readings) == (2, 100)
+    await spool.close()
