@@ -25,6 +25,10 @@ NOT_COMMITTED = "crash_before_commit"
 NOT_IN_SPOOL = "not_in_spool"  # a file that was torn or deleted while the agent ran
 SPOOL_LOST = "spool_lost"  # the file is gone, or the batch was in it when an earlier run ended
 
+# What may have been written of a batch that is in the spool all the same: nothing; the word of a transaction that then
+# failed; a refusal that somebody took back.  What was acknowledged stays so.
+NOT_THERE = (None, End.DROPPED, End.SET_ASIDE)
+
 
 class LedgerJournal:
     """Appends to one file; see `edge.journal.Journal`."""
@@ -73,8 +77,8 @@ class LedgerJournal:
         """Write down what is still in the spool; a later run says how it ended."""
         spooled = look.ids(folder)
         self._end_absent(spooled, lambda batch: NOT_IN_SPOOL if batch.end is None else SPOOL_LOST)
-        for batch in self._open_batches():
-            if batch.end is None:
+        for batch in ledger.read(self._path).values():
+            if batch.id in spooled and batch.end in NOT_THERE:
                 self.ended(batch.id, End.UNSENT)
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ def test_a_newcomer_makes_an_edge_with_six_commands(site: tuple[Station, str], t
     assert all(word in checked for word in ("connection", "system", "token")), checked
     text = (home / "edge.toml").read_text()
     (home / "edge.toml").write_text(text.replace("# unsynchronised_wait_s = 120.0", NO_TIME_SERVICE))
-    sensorline(home, "edge", "run", "--for", "5", "--ledger", "edge.jsonl")
+    sensorline(home, "edge", "run", "--for", "3", "--ledger", "edge.jsonl")
     shown = sensorline(home, "edge", "status", code=1)
     assert "0 batches" in shown.stdout
     assert "no agent runs" in shown.stderr

@@ -12,6 +12,7 @@ import pytest
 from simulator.ledger import End
 from tests.faults.tcp_proxy import TcpProxy
 from tests.journey.edge_site import (
+    Edge,
     Recording,
     Station,
     aside,
@@ -50,6 +51,11 @@ def is_read(status: dict[str, Any]) -> bool:
     return bool(status["sources"]["drive"]["state"] == "finished")
 
 
+def open_readings(pi: Edge) -> int:
+    """On its disk, and not known to be anywhere else."""
+    return sum(batch.readings for batch in pi.handed() if batch.end is None)
+
+
 async def test_a_full_spool_drops_the_oldest_and_says_how_much(
     running: Station, noise: Recording, tmp_path: Path
 ) -> None:
@@ -70,6 +76,38 @@ async def test_a_full_spool_drops_the_oldest_and_says_how_much(
     assert report["stored"] == read_by(last) - dropped["drop_oldest"], "read = stored + dropped"
     assert 0 < report["dropped"] == report["generated"] - report["stored"] <= dropped["drop_oldest"]
     assert all(session["missing_batches"] == 0 for session in sessions), "each seq is there, or its tombstone"
+
+
+@pytest.mark.crash
+async def test_an_agent_that_is_killed_before_it_commits_a_drop_has_not_dropped(
+    running: Station, noise: Recording, tmp_path: Path
+) -> None:
+    """What the ledger was told of a transaction that never was is not its last word."""
+    async with TcpProxy(running.port, is_refusing=True).run() as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        full = {"size_bytes_max": SPOOL_BYTES, "on_full": "drop_oldest"}
+        with edge(running, tmp_path, device="pi-undrops", recording=noise, speed=300, url=url, spool=full) as pi:
+            pi.settings["lanes"] = {"backlog_bytes_per_s": 1e8}
+            await aside(pi.start)
+            await aside(pi.until, lambda status: status["spool"]["dropped"])
+            await aside(pi.stop)
+            for kill in (3, 5):
+                await aside(pi.start, {"edge.before_commit": kill})
+                await aside(pi.wait_killed)
+            undone = dict.fromkeys(batch.id for batch in pi.handed() if batch.end is End.DROPPED)
+            pi.settings["spool"]["size_bytes_max"] = 16 * SPOOL_BYTES  # so that nothing need be dropped any more
+            await aside(pi.start)
+            proxy.is_refusing = False
+            last = await aside(pi.delivered)
+            await aside(four_zeros, running, pi)
+            sessions = await aside(running.sessions, pi.device)
+            times = (await aside(stored, running, pi.device, "acceleration"))["t"].to_numpy()
+    acknowledged_after_all = [batch for batch in pi.handed() if batch.id in undone and batch.end is End.ACKNOWLEDGED]
+    assert sum(session["dropped_readings"] for session in sessions) == last["spool"]["dropped"]["drop_oldest"] > 0
+    assert all(session["missing_batches"] == 0 for session in sessions)
+    assert len(np.unique(times)) == len(times), "a reading came twice"
+    assert last["sources"]["drive"]["readings"] > 0, "the replay was over before the last kill"
+    assert acknowledged_after_all, "what was to be dropped when it was killed is delivered"
 
 
 async def test_a_full_spool_that_blocks_holds_its_sources_and_drops_nothing(
@@ -148,7 +186,7 @@ async def test_a_spool_that_is_deleted_between_two_runs_costs_what_was_only_ther
             await aside(pi.acknowledged, 300)
             proxy.is_refusing = True
             proxy.cut()  # the edge keeps its connection
-            await aside(pi.until, lambda status: status["spool"]["readings"] > 500)
+            await aside(eventually, lambda: open_readings(pi) > 500, pi.log_tail)
             await aside(pi.kill if ending == "kill" else pi.stop)
             first = {batch.id.session for batch in pi.handed()}
             only_there = readings(pi.handed(), End.UNSENT)

@@ -87,6 +87,19 @@ async def test_only_the_last_hand_over_before_a_crash_may_be_uncommitted(tmp_pat
     journal.close()
 
 
+async def test_what_is_in_the_spool_at_the_end_is_unsent_whatever_a_failed_transaction_said(tmp_path: Path) -> None:
+    journal = LedgerJournal(tmp_path / "l")
+    spool = await spooled(tmp_path, journal, 4)
+    handed = list(ledger.read(tmp_path / "l"))
+    for batch, end in zip(handed, ("dropped", "set_aside", "acknowledged"), strict=False):
+        journal.ended(batch, end)
+    await spool.close()
+    journal.leave(tmp_path)
+    journal.close()
+    ends = [batch.end for batch in ledger.read(tmp_path / "l").values()]
+    assert ends == [End.UNSENT, End.UNSENT, End.ACKNOWLEDGED, End.UNSENT]
+
+
 def test_what_was_in_a_spool_that_is_gone_was_lost_with_it(tmp_path: Path) -> None:
     journal = LedgerJournal(tmp_path / "l")
     (lost,) = ids("01Z", 0)
