@@ -27,9 +27,9 @@ class Throttle:
         self._paid_until_s = max(self._paid_until_s, now_s - BURST_S) + size_bytes / self._bytes_per_s
 
 
-def is_backlog_paused(live_batches: int) -> bool:
-    """True while live data waits."""
-    return live_batches > LIVE_BATCHES_MAX
+def is_backlog_paused(live_ready: int) -> bool:
+    """True while live data waits; what is not on disk yet waits for the disk, not for the line."""
+    return live_ready > LIVE_BATCHES_MAX
 
 
 class Outage:

@@ -128,7 +128,7 @@ class Sender:
         """How long the backlog has to let live data pass."""
         if self._lane is Lane.LIVE:
             return 0.0
-        if lanes.is_backlog_paused(self._way.spool.depth().live_batches):
+        if lanes.is_backlog_paused(self._way.spool.depth().live_ready):
             return POLL_S
         return self._throttle.wait_s(self._way.clock.monotonic_s())
 

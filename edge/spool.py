@@ -276,7 +276,7 @@ class Spool:
         batches = sum(s.batches for s in sessions) + state.drafts - len(pending.ended) + pending.batches
         put_ns = (state.oldest_put_ns, pending.oldest_put_ns)
         oldest = min((at for at in put_ns if at is not None), default=None)
-        gone_live = sum(id_.session == self._live for id_ in pending.ended.values())
+        live_ready = (live.batches if live else 0) - sum(id_.session == self._live for id_ in pending.ended.values())
         return Depth(
             batches=batches,
             readings=sum(s.readings for s in sessions)
@@ -285,7 +285,8 @@ class Spool:
             + pending.readings,
             size_bytes=state.used_bytes,
             oldest_put_ns=oldest if batches else None,
-            live_batches=(live.batches if live else 0) - gone_live + pending.batches_of(self._live),
+            live_batches=live_ready + pending.batches_of(self._live),
+            live_ready=live_ready,
             aside_batches=state.aside_batches + len(pending.reasons),
             aside=dict(state.aside),
             dropped=_sum(state.dropped, pending.dropped),

@@ -59,6 +59,7 @@ class Depth:
     size_bytes: int = 0  # what the byte limit is compared with
     oldest_put_ns: int | None = None
     live_batches: int = 0
+    live_ready: int = 0  # of them, committed: they can be sent now
     aside_batches: int = 0
     aside: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)

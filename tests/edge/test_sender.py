@@ -191,6 +191,18 @@ async def test_settings_in_a_receipt_are_handed_on(tmp_path: Path) -> None:
     assert w.settings_seen == [{"version": 2}]
 
 
+async def test_live_data_that_is_not_on_disk_yet_does_not_hold_the_backlog_back(tmp_path: Path) -> None:
+    async with world(tmp_path, backlog_bytes_per_s=1e9) as w:
+        old = await w.put(3)
+        await w.spool.rotate(EPOCH)
+        for k in range(5):
+            await w.spool.put([(pressures(9 + k),)], epoch=EPOCH)
+        assert (w.spool.depth().live_batches, w.spool.depth().live_ready) == (5, 0)
+        async with lanes_running(w):
+            await w.until(lambda: len(w.sent) == 3)
+    assert w.ids == old
+
+
 async def test_the_backlog_waits_for_live_data_and_is_paid_by_the_byte(tmp_path: Path) -> None:
     async with world(tmp_path, backlog_bytes_per_s=100) as w:
         old = await w.put(5)
