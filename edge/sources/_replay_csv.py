@@ -70,8 +70,8 @@ class CsvStream:
             if not passed:
                 return
             skip -= passed
-        while (records := rows.read(chunk_rows)).count:
-            yield rows.cleaned(records)
+        while (chunk := rows.chunk(chunk_rows)) is not None:
+            yield chunk
 
 
 def text_of(path: Path, encoding: str) -> TextIO:
@@ -121,6 +121,11 @@ class _Rows:
             records.append([])
             wrong = str(e)
         return _Records(records, line + self._before, self._reader.line_num + 1 - line, wrong)
+
+    def chunk(self, count: int) -> Chunk | None:
+        """The next records, cleaned; their text is let go, which is many times what they come to."""
+        read = self.read(count)
+        return self.cleaned(read) if read.count else None
 
     def cleaned(self, read: _Records) -> Chunk:
         """Columns of those that are as wide as the header."""
