@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from load.edge_backlog import RATE_HZ, SENSORS, UNIT, counts
+from sensorline.commands.edge_run import LEAN
 
 DEVICE = "pi"
 PROGRAM = Path(sys.executable).with_name("sensorline")
@@ -76,7 +78,9 @@ def agent(where: Site, transport: str, sources: str, data_dir: Path) -> Iterator
         + _sources(sources, folder)
     )
     command = [sys.executable, AGENT, "--config", folder / "edge.toml", "--json"]
-    with _started(command, folder / "edge.log") as (process, _):
+    # as `sensorline edge run` starts it, and as an installed program: compiled
+    env = LEAN | {"PYTHONPYCACHEPREFIX": str(where.folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
+    with _started(command, folder / "edge.log", env) as (process, _):
         yield process
 
 
@@ -114,9 +118,11 @@ def _recorded(sensor: str, path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _started(command: list[str | Path], log: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def _started(
+    command: list[str | Path], log: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A process and the line of JSON with which it says that it is ready."""
-    env = {name: text for name, text in os.environ.items() if not name.startswith("SENSORLINE_")}
+    env = {name: text for name, text in os.environ.items() if not name.startswith("SENSORLINE_")} | dict(more)
     with log.open("a") as errors:
         process = subprocess.Popen(
             list(map(str, command)), stdout=subprocess.PIPE, stderr=errors, text=True, env=env, cwd=log.parent
