@@ -8,6 +8,7 @@ import apsw
 
 from edge._spool.file import load
 from edge._spool.keeper import FILE
+from edge._spool.schema import BATCH
 from edge._spool.words import SEQ_MASK, State, Torn
 from edge.spooled import Depth
 from telemetry.batch import BatchId
@@ -40,12 +41,12 @@ def is_there(folder: Path) -> bool:
 
 
 def ids(folder: Path) -> frozenset[BatchId]:
-    """Of every batch that is committed there.  Raises `NotReady` for a file that cannot be read."""
+    """Of every batch committed there; a tombstone is none.  Raises `NotReady` for a file that cannot be read."""
     with _opened(folder) as db:
         if db is None:
             return frozenset()
         state = _state(db, folder)
-        places = [int(str(place)) for (place,) in db.execute("SELECT place FROM batches")]
+        places = [int(str(place)) for (place,) in db.execute("SELECT place FROM batches WHERE kind = ?", (BATCH,))]
     owners = [(state.of_place(place), place) for place in places]
     return frozenset(BatchId(s.device, s.name, place & SEQ_MASK) for s, place in owners if s is not None)
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge._spool import look
 from edge.batcher import CutLimits
 from edge.settings import SpoolSettings
 from edge.spool import Spool
@@ -11,10 +13,9 @@ from edge.spooled import Epoch, Lane
 from sensorline.edge_journal import LedgerJournal
 from simulator import ledger
 from simulator.ledger import End
-from telemetry.batch import BatchId
+from telemetry.batch import BatchId, Series
 from telemetry.clock import ManualClock
 from telemetry.errors import Misconfigured
-from tests.edge.agent_world import pressures
 
 EPOCH = Epoch("boot", 0, synchronised=True)
 
@@ -23,14 +24,23 @@ def ids(session: str, *seqs: int) -> list[BatchId]:
     return [BatchId("pi", session, seq) for seq in seqs]
 
 
-async def spooled(folder: Path, journal: LedgerJournal, batches: int) -> Spool:
-    """A spool with some committed batches, open."""
-    settings, clock = SpoolSettings(), ManualClock()
+async def spooled(folder: Path, journal: LedgerJournal, batches: int, settings: SpoolSettings | None = None) -> Spool:
+    """A spool with some committed batches, open; with settings of its own they are large ones, of noise."""
+    clock, rng = ManualClock(), np.random.default_rng(1)
     spool = await Spool.open(
-        folder, settings, device="pi", clock=clock, limits=CutLimits(), epoch=EPOCH, journal=journal, inline=True
+        folder,
+        settings or SpoolSettings(),
+        device="pi",
+        clock=clock,
+        limits=CutLimits(),
+        epoch=EPOCH,
+        journal=journal,
+        inline=True,
     )
     for k in range(batches):
-        await spool.put([(pressures(k + 1),)], epoch=EPOCH)
+        values = {"pressure": rng.uniform(900, 1000, 5_000 if settings else 1)}
+        times = k * 10**9 + np.arange(1, len(values["pressure"]) + 1)
+        await spool.put([(Series.of("pressure", times, values),)], epoch=EPOCH)
         await spool.commit()
     return spool
 
@@ -98,6 +108,17 @@ async def test_what_is_in_the_spool_at_the_end_is_unsent_whatever_a_failed_trans
     journal.close()
     ends = [batch.end for batch in ledger.read(tmp_path / "l").values()]
     assert ends == [End.UNSENT, End.UNSENT, End.ACKNOWLEDGED, End.UNSENT]
+
+
+async def test_a_batch_of_which_a_tombstone_is_left_stays_dropped(tmp_path: Path) -> None:
+    journal = LedgerJournal(tmp_path / "l")
+    spool = await spooled(tmp_path, journal, 150, SpoolSettings(size_bytes_max=2**20))
+    await spool.close()
+    journal.leave(tmp_path)
+    journal.close()
+    ends = [batch.end for batch in ledger.read(tmp_path / "l").values()]
+    assert ends.count(End.DROPPED) == len(ends) - len(look.ids(tmp_path)) > 0
+    assert ends[-1] is End.UNSENT
 
 
 def test_what_was_in_a_spool_that_is_gone_was_lost_with_it(tmp_path: Path) -> None:
