@@ -19,7 +19,7 @@ def set_aside(t: Transaction, place: int, reason: str, *, now_ns: int, bytes_max
     row = t.row(place)
     if row is None:
         return
-    id_ = t.id_of(place)
+    row, id_ = row.cleaned(), t.id_of(place)
     t.remove(row)
     add(t, row, id_, reason, now_ns)
     if row.kind == BATCH:

@@ -141,7 +141,10 @@ class Keeper:
             spooled = self._file.spooled(row) if self._file else None
             if spooled is not None:
                 return row.place, spooled
-            self._set_damaged_aside(row)
+            try:
+                self._set_damaged_aside(row)
+            except Renewed:
+                return None  # asked again, with the new file's sessions
         return None
 
     def aside(self, limit: int) -> list[Refused]:
@@ -296,12 +299,15 @@ class Keeper:
         group_bytes = self._settings.aside_bytes_max
 
         def work(t: Transaction) -> None:
+            if t.row(row.place) is None:
+                raise Torn("a row that was listed is not found")
             if row.place >> ORDINAL_SHIFT in t.state.sessions:
                 aside.set_aside(t, row.place, DAMAGED, now_ns=self._now_ns(), bytes_max=group_bytes)
             else:
                 t.db.execute("DELETE FROM batches WHERE place = ?", (row.place,))
+            t.recount()
 
-        self._with(lambda file: file.transact(work))
+        self._with(lambda file: file.transact(work), writes=DAMAGED)
 
     def _taken(self) -> int:
         state = self.state

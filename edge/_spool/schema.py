@@ -62,6 +62,14 @@ class Row(NamedTuple):
         """Whether every byte is the one that was written."""
         return self.crc == _crc(self[:7], self.body)
 
+    def cleaned(self) -> "Row":
+        """A damaged one as something that can be kept."""
+        kind, readings, put_ns, offset_ns, synchronised, crc = (
+            value if isinstance(value, int) else 0 for value in (*self[1:4], *self[5:8])
+        )
+        body = self.body if isinstance(self.body, bytes) else str(self.body).encode("utf-8", "replace")
+        return Row(self.place, kind, readings, put_ns, str(self.boot), offset_ns, synchronised, crc, body)
+
 
 class Packer:
     """Canonical bytes <-> what a row holds.  Not shared between threads."""

@@ -135,6 +135,15 @@ class Transaction:
             if session.batches == 0 and session.name not in live:
                 del self.state.sessions[ordinal]
 
+    def recount(self) -> None:
+        """Trust the rows, not the notes: a damaged row may have been counted under another session or number."""
+        counted = "count(*), coalesce(sum(CASE kind WHEN 0 THEN readings END), 0)"
+        sql = f"SELECT {counted} FROM batches WHERE place BETWEEN ? AND ?"  # noqa: S608
+        for ordinal, session in self.state.sessions.items():
+            start, stop = session.places
+            ((batches, readings),) = rows(self.db, sql, (start, stop - 1))
+            self.state.sessions[ordinal] = replace(session, batches=batches, readings=readings)
+
     # notes
 
     @property

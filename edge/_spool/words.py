@@ -111,8 +111,9 @@ class Session:
         return self.ordinal << ORDINAL_SHIFT, (self.ordinal + 1) << ORDINAL_SHIFT
 
     def plus(self, batches: int, readings: int) -> "Session":
-        """With so many more."""
-        return replace(self, batches=self.batches + batches, readings=self.readings + readings)
+        """With so many more; a damaged row may have lied about its readings, an empty session has none."""
+        left = self.batches + batches
+        return replace(self, batches=left, readings=max(0, self.readings + readings) if left else 0)
 
 
 @dataclass(slots=True)

@@ -499,3 +499,24 @@ async def test_an_acknowledged_tombstone_takes_nothing_more(tmp_path: Path) -> N
     assert gone is not None
     assert (stone.id.seq, gone.readings) == (2, 100)
     await spool.close()
+
+
+async def test_what_was_acknowledged_just_before_a_crash_is_not_dropped(tmp_path: Path) -> None:
+    """Its delete was not in the file yet, and the batch after it may have been on its way."""
+    spool = await opened(tmp_path / "0", SMALL | {"on_full": "drop_oldest"})
+    await spool.put([cut(n, 30) for n in range(40)], epoch=EPOCH)
+    await spool.commit()
+    sent = []
+    for _ in range(20):
+        head = await spool.head(Lane.LIVE)
+        assert head is not None
+        sent.append(head)
+        await spool.free(head.id)
+    again = await opened(killed(spool, tmp_path / "0", tmp_path / "1"), SMALL | {"on_full": "drop_oldest"})
+    for n in range(100, 250):
+        await again.put([cut(n, 100)], epoch=EPOCH)
+    await again.commit()
+    assert again.depth().dropped
+    out = {b.id: b for b in await drain(again)}
+    assert [out[b.id].body for b in sent] == [b.body for b in sent]
+    await again.close()

@@ -151,6 +151,8 @@ class Machine(RuleBasedStateMachine):
         pending = self.spool._pending
         self.lost += pending.readings + sum(pending.dropped.values())
         self.cursor = self.spool.cursor("source")
+        waiting = {unit.cursors["source"] for unit in pending.units if unit.cursors}
+        assert self.cursor not in waiting, "a cursor is ahead of its readings"
         self.folder = killed(self.spool, self.folder, next(self.folders))
         self.open()
         assert self.spool.cursor("source") == self.cursor

@@ -1,6 +1,7 @@
 """A file that is torn, garbage, of another version, or gone: set aside, reported, and never fatal."""
 
 import asyncio
+import itertools
 import shutil
 import sqlite3
 from pathlib import Path
@@ -22,8 +23,13 @@ BATCHES = 120
 async def filled(folder: Path) -> dict[BatchId, bytes]:
     """Three sessions, drafts and a refused batch; the contents by id."""
     contents: dict[BatchId, bytes] = {}
+    counted = itertools.count()
+
+    def names() -> str:
+        return f"session-{next(counted)}"  # not random: the same seed damages the same
+
     for session in range(3):
-        spool = await opened(folder)
+        spool = await opened(folder, new_session=names)
         first = session * BATCHES // 3
         await spool.put(
             [cut(n, 40) for n in range(first, first + BATCHES // 3)], epoch=EPOCH, cursors={"file": str(first)}
@@ -148,6 +154,25 @@ async def test_a_damaged_row_is_set_aside_alone(tmp_path: Path) -> None:
     assert len(out) == len(contents) - 1
     assert spool.depth().aside == {"422 invalid": 40, "damaged": 40}
     assert "damaged" in spool.depth().reports[0]
+    await spool.close()
+
+
+@pytest.mark.parametrize("change", ["readings = readings + 1", "put_ns = 'x'", "boot = x'ff'", "kind = 7", "place = 1"])
+async def test_a_row_that_lies_is_not_offered(tmp_path: Path, change: str) -> None:
+    contents = await filled(tmp_path / "a")
+    db = sqlite3.connect(tmp_path / "a" / "spool.db")
+    ((place,),) = db.execute("SELECT place FROM batches ORDER BY place LIMIT 1 OFFSET 5").fetchall()
+    db.execute(f"UPDATE batches SET {change} WHERE place = ?", (place,))
+    db.commit()
+    db.close()
+    spool = await opened(tmp_path / "a")
+    out = await drain(spool)
+    check(out, contents)
+    assert len(out) == len(contents) - 1
+    assert spool.depth().reports
+    await works(spool)
+    await spool.commit()
+    assert (spool.depth().batches, spool.depth().readings) == (0, 0)
     await spool.close()
 
 
