@@ -75,7 +75,7 @@ class Api:
             return Answer(None, detail=f"{type(e).__name__}: {e}")
         body.seek(0)
         whole = b"" if sink and response.is_success else body.read()
-        code, detail = error_of(response, whole)
+        code, detail = error_of(response.status_code, response.headers, whole)
         wait_s = retry_after_s(response.headers.get("retry-after"), self._clock.now_ns())
         return Answer(response.status_code, wait_s, code, detail, whole)
 

@@ -13,9 +13,8 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-import httpx
-
-from edge.transports.http import HttpTransport, new_client
+from edge.transports._http1 import Http1
+from edge.transports.http import HttpTransport, new_client, trusting
 from simulator.api import Api
 from simulator.device import Device, Tally
 from simulator.enrol import enrol
@@ -79,8 +78,10 @@ async def run(
     clock, stop, tally = clock or SystemClock(), stop or asyncio.Event(), Tally()
     async with AsyncExitStack() as stack:
         connections_max = min(config.devices, CONNECTIONS_MAX)
-        client = await stack.enter_async_context(new_client(connections_max=connections_max, cafile=config.cafile))
-        tokens = config.tokens or await enrol(Api(client, config.url, config.key), names(config))
+        api = await stack.enter_async_context(new_client(connections_max=connections_max, cafile=config.cafile))
+        tokens = config.tokens or await enrol(Api(api, config.url, config.key), names(config))
+        client = Http1(connections_max=connections_max, tls=trusting(config.cafile))
+        stack.callback(client.close)
         ledger = await stack.enter_async_context(Ledger(config.ledger))
         begin_s = clock.monotonic_s()
         devices = [
@@ -99,7 +100,7 @@ async def run(
 
 
 def _device(
-    member: Member, name: str, token: str, *, client: httpx.AsyncClient, ledger: Ledger, tally: Tally, clock: Clock
+    member: Member, name: str, token: str, *, client: Http1, ledger: Ledger, tally: Tally, clock: Clock
 ) -> Device:
     config = member.config
     transport = HttpTransport(

@@ -8,19 +8,22 @@ import contextlib
 import math
 import ssl
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.transports import ANSWER_BYTES_MAX, Answer
+from edge.transports._http1 import PORTS, Http1, Unanswered
 from telemetry import compression, wire
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured
+
+if TYPE_CHECKING:
+    import httpx
 
 PROBLEM_TYPE = "urn:sensorline:error:"
 BATCHES_PATH = "/v1/batches"
@@ -42,9 +45,9 @@ class Config(BaseModel):
 
 def open(config: Config, *, device: str, token: Callable[[], str], clock: Clock, folder: Path) -> "HttpTransport":  # noqa: A001 - the port's word
     """The way to the gateway; connects when something is sent.  Raises `Misconfigured`."""
-    url = httpx.URL(check_url(config.url))
+    url = urlsplit(check_url(config.url))
     is_plain = url.scheme == "http"
-    if is_plain and not config.plain_http_anywhere and not _is_loopback(url.host):
+    if is_plain and not config.plain_http_anywhere and not _is_loopback(url.hostname or ""):
         raise Misconfigured(
             "setting adapters.http.url: the token would travel in the clear: use https://, "
             "or set plain_http_anywhere = true on a network of your own",
@@ -52,11 +55,11 @@ def open(config: Config, *, device: str, token: Callable[[], str], clock: Clock,
         )
     cafile = None if config.cafile is None else str(folder / config.cafile)
     try:
-        client = new_client(connections_max=LANES, cafile=cafile, is_plain=is_plain)
+        client = Http1(connections_max=LANES, tls=None if is_plain else trusting(cafile))
     except OSError as e:  # includes ssl.SSLError: what is no certificate
         raise Misconfigured(f"setting adapters.http.cafile: {cafile}: {e}", path="adapters.http.cafile") from e
     return HttpTransport(
-        str(url.copy_with(path=BATCHES_PATH) if url.path in ("", "/") else url),
+        urlunsplit(url._replace(path=BATCHES_PATH) if url.path in ("", "/") else url),
         token,
         encoding=config.encoding,
         deadline_s=config.deadline_s,
@@ -76,7 +79,7 @@ class HttpTransport:
         *,
         encoding: str = "zstd",
         deadline_s: float = 30.0,
-        client: httpx.AsyncClient | None = None,
+        client: Http1 | None = None,
         clock: Clock | None = None,
         owns_client: bool = False,
     ) -> None:
@@ -89,7 +92,7 @@ class HttpTransport:
         self._deadline_s = deadline_s
         self._owns_client = owns_client or client is None
         self._token = token
-        self._client = client or new_client(connections_max=1)
+        self._client = client or Http1(connections_max=1, tls=trusting() if url.startswith("https") else None)
         self._clock = clock or SystemClock()
         self._headers = {
             "content-type": wire.CONTENT_TYPE,
@@ -104,35 +107,40 @@ class HttpTransport:
         token = self._token if isinstance(self._token, str) else self._token()
         sent = {"authorization": f"Bearer {token}", **self._headers, **(headers or {})}
         try:
-            async with (
-                asyncio.timeout(self._deadline_s),
-                self._client.stream("POST", self._url, content=packed, headers=sent) as response,
-            ):
-                return await self._answer(response)
+            async with asyncio.timeout(self._deadline_s):
+                reply = await self._client.post(self._url, sent, packed, answer_bytes_max=ANSWER_BYTES_MAX)
         except TimeoutError:
             return Answer(None, detail=f"no answer within {self._deadline_s:g} s")
-        except httpx.HTTPError as e:  # every way a request can fail before it has an answer
-            return Answer(None, detail=f"{type(e).__name__}: {e}")
+        except Unanswered as e:
+            return Answer(None, detail=str(e))
+        code, detail = error_of(reply.status, reply.headers, reply.body)
+        wait_s = retry_after_s(reply.headers.get("retry-after"), self._clock.now_ns())
+        return Answer(reply.status, wait_s, code, detail, reply.body)
 
     async def close(self) -> None:
         """Let the connection go."""
         if self._owns_client:
-            await self._client.aclose()
-
-    async def _answer(self, response: httpx.Response) -> Answer:
-        body = await _read(response)
-        code, detail = error_of(response, body)
-        wait_s = retry_after_s(response.headers.get("retry-after"), self._clock.now_ns())
-        return Answer(response.status_code, wait_s, code, detail, body)
+            self._client.close()
 
 
-def new_client(*, connections_max: int, cafile: str | None = None, is_plain: bool = False) -> httpx.AsyncClient:
-    """A client that keeps its connections; `cafile` names the authority of a gateway with its own certificate.
+def trusting(cafile: str | None = None) -> ssl.SSLContext:
+    """What TLS connections trust: this authority, or the public ones.  Raises `OSError`."""
+    if cafile is None:
+        import certifi  # noqa: PLC0415 - only where it is needed
 
-    `is_plain`: it will only speak plain HTTP, so the memory that authorities' certificates take is saved.
+        cafile = certifi.where()
+    return ssl.create_default_context(cafile=cafile)
+
+
+def new_client(*, connections_max: int, cafile: str | None = None) -> "httpx.AsyncClient":
+    """A general client that keeps its connections; `cafile` names the authority of a gateway with its own certificate.
+
+    For programs beside the agent, which sends through `Http1`.
     """
+    import httpx  # noqa: PLC0415 - not in the agent's memory
+
     limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
-    verify = ssl.create_default_context(cafile=cafile) if cafile else not is_plain
+    verify = trusting(cafile)
     # each send has one deadline over the whole of it, so the client has none of its own
     return httpx.AsyncClient(limits=limits, timeout=None, verify=verify, trust_env=False)  # noqa: S113
 
@@ -140,10 +148,12 @@ def new_client(*, connections_max: int, cafile: str | None = None, is_plain: boo
 def check_url(url: str) -> str:
     """`url` itself, or `Misconfigured`: a wrong one would look like silence for ever."""
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as e:
+        parsed = urlsplit(url)
+        port = parsed.port
+    except ValueError as e:
         raise Misconfigured(f"{url!r} is no URL: {e}") from e
-    if parsed.scheme not in ("http", "https") or not parsed.host or not 0 < (parsed.port or 80) < 65536:
+    is_text = url.isascii() and url.isprintable() and " " not in url
+    if not is_text or parsed.scheme not in PORTS or not parsed.hostname or port == 0:
         raise Misconfigured(f"{url!r} is no URL of a gateway: it begins with http:// or https:// and a host")
     return url
 
@@ -155,6 +165,8 @@ def retry_after_s(text: str | None, now_ns: int) -> float | None:
     try:
         wait_s = float(text)
     except ValueError:
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - much, for what is rarely sent
+
         try:
             wait_s = parsedate_to_datetime(text).timestamp() - now_ns / 1e9
         except (ValueError, TypeError, OverflowError):
@@ -162,11 +174,11 @@ def retry_after_s(text: str | None, now_ns: int) -> float | None:
     return max(0.0, wait_s) if math.isfinite(wait_s) else None
 
 
-def error_of(response: httpx.Response, body: bytes) -> tuple[str, str]:
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
     """The code and the text of a refusal: from the problem document, or from the header and plain text."""
-    if response.is_success:
+    if 200 <= status < 300:
         return "", ""
-    code = response.headers.get(CODE_HEADER, "")
+    code = headers.get(CODE_HEADER, "")
     with contextlib.suppress(orjson.JSONDecodeError, AttributeError):
         problem = orjson.loads(body)
         return str(problem.get("type", code)).removeprefix(PROBLEM_TYPE), str(problem.get("detail", ""))[:500]
@@ -178,12 +190,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) >= ANSWER_BYTES_MAX:
-            break
-    return bytes(body[:ANSWER_BYTES_MAX])

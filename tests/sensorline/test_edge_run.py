@@ -125,7 +125,7 @@ def test_the_light_process_imports_nothing_heavy(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "[] True", done.stderr
+    assert done.stdout.splitlines()[0] == "[] False", done.stderr
     imported = f"import sys, edge.agent; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"
