@@ -107,14 +107,13 @@ async def test_a_captive_portal_frees_nothing(running: Station, tmp_path: Path) 
         with edge(running, tmp_path, device="pi-hotel", recording=recording, speed=20, url=url) as pi:
             await aside(pi.start)
 
-            def is_read(status: dict[str, Any]) -> bool:
-                return status["sources"]["drive"]["state"] == "finished" and len(seen) >= 4
+            def is_waiting(status: dict[str, Any]) -> bool:
+                return status["spool"]["readings"] >= len(recording) and len(seen) >= 4
 
-            waiting = await aside(pi.until, is_read)
+            waiting = await aside(pi.until, is_waiting)
             assert "captive portal" in waiting["last_error"]["text"]
             assert acknowledged(waiting) == 0
             assert readings(pi.handed(), End.ACKNOWLEDGED) == 0
-            assert waiting["spool"]["readings"] >= len(recording)
             proxy.target_port = running.port
             await aside(pi.delivered)
             await aside(four_zeros, running, pi)
