@@ -28,8 +28,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import numpy as np
 
 from edge import status_socket
@@ -137,7 +135,7 @@ async def freshness_s(where: Site, phase: Phase) -> tuple[float, float]:
         for entry in entries:
             headers = BatchHeaders.of(entry)
             if phase.began_ns <= headers.received_ns < phase.ended_ns:
-                ages += [(headers.received_ns - s.t) / 1e9 for s in wire.decode_own(entry.value).series]
+                ages += [(headers.received_ns - s.t) / 1e9 for s in wire.decode_own(entry.value or b"").series]
     await reader.close()
     await log.close()
     every = np.concatenate(ages)

@@ -7,10 +7,6 @@ The stand-ins for the chips and for the kernel's driver work inside the measured
 
 import math
 import random
-import sys
-from pathlib import Path
-
-sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import smbus2
 
@@ -23,7 +19,7 @@ SAMPLES = 1009
 NOISE = (300, 300, 300, 60, 60, 60)  # counts: a moving device
 
 
-def signal(k: int) -> tuple[int, ...]:
+def signal(k: int) -> tuple[int, int, int, int, int, int]:
     """Sample k, six counts."""
     return SIGNAL[k % SAMPLES]
 
@@ -33,15 +29,18 @@ def opened(number: int) -> FakeBus:
     return BUSES[number](number)
 
 
-SIGNAL = [
-    tuple(round(random.gauss(7 * n * math.sin(k / (50 + 9 * i)), n)) for i, n in enumerate(NOISE))
-    for k in range(SAMPLES)
-]
+def moving(k: int) -> tuple[int, int, int, int, int, int]:
+    """Slow turns, and the sensors' noise."""
+    x, y, z, u, v, w = (round(random.gauss(7 * n * math.sin(k / (50 + 9 * i)), n)) for i, n in enumerate(NOISE))
+    return x, y, z, u, v, w
+
+
+SIGNAL = [moving(k) for k in range(SAMPLES)]
 BUSES = {
     1: FakeBus({0x68: FakeMpu6050(SystemClock(), signal=signal, rate_error=0.003)}),
     3: FakeBus({0x6A: FakeLsm6dso(SystemClock(), signal=signal, rate_error=-0.004)}),
 }
 
 if __name__ == "__main__":
-    smbus2.SMBus = opened  # type: ignore[assignment]
+    smbus2.SMBus = opened  # type: ignore[assignment, misc]
     edge_main.main()
