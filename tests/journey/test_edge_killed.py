@@ -94,9 +94,12 @@ def test_three_kills_of_the_agent_and_two_of_the_gateway_at_any_time_then_four_z
                 wait_for_batches(pi, more)
                 running.process.kill()
                 wait_for_batches(pi, more)  # it spools meanwhile
+                running.process.start({"gateway.after_append": more})  # and once more, behind a write
+                running.process.wait_killed(30)
                 running.process.start()
         pi.delivered()
-        four_zeros(running, pi)
+        report = four_zeros(running, pi)
+        assert report["duplicates_delivered"] > 0, "a gateway that died behind its write is sent the same again"
         assert_replayed_once(running, pi.device, recording)
 
 
