@@ -520,3 +520,24 @@ async def test_what_was_acknowledged_just_before_a_crash_is_not_dropped(tmp_path
     out = {b.id: b for b in await drain(again)}
     assert [out[b.id].body for b in sent] == [b.body for b in sent]
     await again.close()
+
+
+async def test_the_cursor_of_a_put_that_waits_for_room_waits_with_it(tmp_path: Path) -> None:
+    clock = ManualClock()
+    space = 2**40
+    spool = await opened(tmp_path, {"on_full": "block"}, clock=clock, free_bytes=lambda _folder: space)
+    await spool.put([cut(0, 500)], epoch=EPOCH, cursors={"file": "1"})
+    await spool.commit()
+    space = 0
+    await spool.put([cut(1, 1_000)], epoch=EPOCH, cursors={"file": "2"})
+    head = await spool.head(Lane.LIVE)
+    assert head is not None
+    await spool.free(head.id)  # so that the transaction has something to do
+    await spool._commit_some()
+    assert spool._pending.units
+    assert not spool._pending.ended
+    assert spool.cursor("file") == "1"
+    space = 2**40
+    await spool.commit()
+    assert spool.cursor("file") == "2"
+    await spool.close()
