@@ -274,7 +274,10 @@ class Spool:
         state, pending = self._state, self._pending
         live, sessions = state.session(self._live), state.sessions.values()
         batches = sum(s.batches for s in sessions) + state.drafts - len(pending.ended) + pending.batches
-        put_ns = (state.oldest_put_ns, pending.oldest_put_ns)
+        # the file's oldest may be acknowledged, its delete still to be written; a lane's head is not
+        heads = [found[1].put_ns for found in self._offered.values() if found is not None]
+        kept = [state.oldest_put_ns] if sum(s.batches for s in sessions) + state.drafts > len(pending.ended) else []
+        put_ns = (*(heads or kept), pending.oldest_put_ns)
         oldest = min((at for at in put_ns if at is not None), default=None)
         live_ready = (live.batches if live else 0) - sum(id_.session == self._live for id_ in pending.ended.values())
         return Depth(
