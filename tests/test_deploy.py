@@ -65,7 +65,7 @@ def test_the_service_starts_a_module_that_is_there_and_leaves_it_time_to_end() -
     from sensorline import edge_main
 
     text = UNIT.read_text()
-    start = re.search(r"(?m)^ExecStart=\S+/python -I -m (\S+) --config \S+$", text)
+    start = re.search(r"(?m)^ExecStart=\S+/python -I -X no_debug_ranges -m (\S+) --config \S+$", text)
     assert start
     assert start[1] == edge_main.__name__
     stop_s = re.search(r"(?m)^TimeoutStopSec=(\d+)$", text)
