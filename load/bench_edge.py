@@ -43,6 +43,7 @@ CORE_PART_MAX = 0.05
 RSS_MIB_MAX = 60.0
 WINDOWS = 3
 GIB = 2**30
+COMPILED_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Phase:
 
     def median(self, name: str) -> float:
         """Of a figure over the windows."""
-        return statistics.median(getattr(window, name) for window in self.windows)
+        return float(statistics.median(getattr(window, name) for window in self.windows))
 
     def total(self, name: str) -> float:
         """Of a figure over the windows."""
@@ -149,6 +150,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     backlog = asyncio.run(build(folder / "full" / "data", options.backlog_hours, "pi"))
     _say(options, f"backlog: {backlog}")
     (folder / "empty").mkdir()
+    (folder / "first").mkdir()
     warm_up_s = min(10.0, options.seconds / 2)
     recordings(folder, round(2 * (warm_up_s + options.seconds)) + 60)
     with site(folder, options.transport) as where:
@@ -158,6 +160,8 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             _say(options, _line(name, phase))
             return phase
 
+        with agent(where, options.transport, options.sources, folder / "first" / "data"):
+            time.sleep(COMPILED_S)  # what is compiled in the process itself leaves holes in its memory
         with agent(where, options.transport, options.sources, folder / "empty" / "data") as process:
             phases = {"online": measure(process, "online", "empty")}
         with agent(where, options.transport, options.sources, folder / "full" / "data") as process:
