@@ -137,7 +137,9 @@ def test_retry_after_in_each_of_its_forms() -> None:
         assert retry_after_s(senseless, now_ns) is None
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8080/v1", "ftp://host/x", "http://", "http://h:99999999", "http://h:0", "http://h/a b"])
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8080/v1", "ftp://host/x", "http://", "http://h:99999999", "http://h:0", "http://h/a b"]
+)
 def test_a_wrong_url_is_an_error_and_not_silence(url: str) -> None:
     with pytest.raises(Misconfigured):
         check_url(url)
