@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telemetry import failpoints
+from telemetry.durable import sync_folder
 from telemetry.errors import Misconfigured
 from telemetry.remote_settings import NO_CHANGES, Versioned
 
@@ -65,14 +66,4 @@ def save(folder: Path, state: State) -> None:
     failpoints.passing("edge.remote_before_replace")
     part.replace(folder / FILE)
     failpoints.passing("edge.remote_after_replace")
-    _sync_folder(folder)  # or the new name may be lost with the power
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)  # or the new name may be lost with the power

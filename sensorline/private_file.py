@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from telemetry.durable import sync_folder
+
 
 @contextmanager
 def replacing(file: Path) -> Iterator[BinaryIO]:
@@ -24,7 +26,7 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
             made.flush()
             os.fsync(made.fileno())
         Path(temporary).replace(file)
-        _sync_folder(file.parent)
+        sync_folder(file.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -36,11 +38,3 @@ def _give(handle: int, file: Path) -> None:
         os.fchown(handle, owner.st_uid, owner.st_gid)
     elif file.exists() and owner.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it is another user's")
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

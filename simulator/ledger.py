@@ -16,6 +16,7 @@ from typing import Any, Self
 import orjson
 
 from telemetry.batch import BatchId
+from telemetry.durable import sync_folder
 from telemetry.errors import Malformed
 
 
@@ -128,9 +129,7 @@ def open_for_append(path: Path) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.ftruncate(fd, path.read_bytes().rfind(b"\n") + 1)
     os.fsync(fd)
-    folder = os.open(path.parent, os.O_RDONLY)  # the name itself must survive, too
-    os.fsync(folder)
-    os.close(folder)
+    sync_folder(path.parent)
     return fd
 
 

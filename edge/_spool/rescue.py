@@ -5,7 +5,6 @@ The new file is made beside the old one and renamed when it is complete: a crash
 
 import contextlib
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from edge._spool.transaction import Transaction
 from edge._spool.words import ORDINAL_SHIFT, SEQ_MASK, Faulty, Full, Session, State, Torn, count, prefix
 from telemetry import wire
 from telemetry.batch import BatchId
+from telemetry.durable import sync_folder
 from telemetry.errors import Malformed
 
 MISSES_MAX = 20_000  # looks at places on unreadable pages, in all
@@ -56,7 +56,7 @@ def replace(path: Path, old: SpoolFile | None, make: Callable[[Path], SpoolFile]
         name = _set_aside(path) if path.exists() else "nothing is left of it"
         _remove(path)  # what is left of it: a WAL without its file would be read as the new file's
         beside.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as e:
         raise Faulty(f"{type(e).__name__}: {e}") from e
     except Torn as e:  # the new one, at once: the disk itself is broken
@@ -72,7 +72,7 @@ def finish(path: Path) -> None:
     if beside.exists() and not path.exists():
         _remove(path)
         beside.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     else:
         _remove(beside)
 
@@ -249,12 +249,3 @@ def _number(torn: Path) -> int:
 def _remove(path: Path) -> None:
     for ending in ENDINGS:
         Path(f"{path}{ending}").unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """A name is there after power loss only when its folder was synced."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

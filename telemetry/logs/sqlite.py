@@ -8,8 +8,6 @@ newest entries are served from memory (`_recent`).  After an error of the disk n
 """
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from telemetry.clock import Clock, SystemClock
+from telemetry.durable import sync_folder
 from telemetry.errors import LogUnavailable, Misconfigured
 from telemetry.logs._embedded import PARTITION, EmbeddedReader, Groups, News
 from telemetry.logs._lock import DirectoryLock
@@ -196,7 +195,7 @@ class SqliteLog:
     def _open(self) -> LogFile:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
-            _sync_directory(self._data_dir.parent)
+            sync_folder(self._data_dir.parent)
             self._lock = DirectoryLock(self._data_dir / LOCK)
         except OSError as e:
             raise Misconfigured(f"{self._data_dir} cannot hold the log: {e}") from e
@@ -281,11 +280,3 @@ def _prune(topic: Topic, before_ns: int, after: int) -> Callable[[LogFile], tupl
 
 def _same(result: T) -> T:
     return result
-
-
-def _sync_directory(path: Path) -> None:
-    """A new directory is there after power loss only when its parent was synced."""
-    with contextlib.ExitStack() as stack:
-        fd = os.open(path, os.O_RDONLY)
-        stack.callback(os.close, fd)
-        os.fsync(fd)
