@@ -1,0 +1,19 @@
+"""Kernels: loops over rows that are written plainly and run compiled.
+
+A kernel is a sequential recurrence, so where a poll cut its input cannot matter; it is compiled once to the folder's
+cache.  No fast-math: the same rows give the same bits.  A division by zero gives infinity or NaN, as in numpy.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile at the first call, and let other threads run meanwhile."""
+    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(Callable[P, R], compiled)

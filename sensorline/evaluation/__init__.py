@@ -1,0 +1,19 @@
+"""The benchmarks that detectors are measured with: `sensorline evaluate nab|skab|motion --data DIR`.
+
+A benchmark is a module that offers `evaluate(data, *, baselines) -> Table`.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Cell: TypeAlias = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is printed: `rows` are detectors (ours first), `notes` say how the thresholds were chosen, and what was measured."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
