@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from river import anomaly
+from river.anomaly.base import AnomalyDetector
 
 from telemetry import adapters
 
@@ -50,7 +50,7 @@ Hits: TypeAlias = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What carried an alarm, in words: "vibration" is shown as "vibration 4.1x its usual", with `unit` behind numbers."""
+    """What carried an alarm, in words ("vibration"), with the `unit` of its value."""
 
     name: str
     unit: str = ""
@@ -69,7 +69,7 @@ class Verdict:
         return cls(np.zeros(n), np.zeros(0, HIT))
 
 
-class Detector(anomaly.base.AnomalyDetector):
+class Detector(AnomalyDetector):
     """One stream's detector.  `fields` are the names of its columns; () = taken from the first row, sorted.
 
     A subclass gives `KINDS`, `MODEL`, `features`, `_fresh` and `_advance`; parameters of its own are keyword
@@ -101,7 +101,7 @@ class Detector(anomaly.base.AnomalyDetector):
     # --- columns
 
     def update(self, t_ns: Times, values: Floats) -> Verdict:
-        """Score and then learn rows in order: `t_ns` int64[n] (device time), `values` float64[n, fields], NaN = absent."""
+        """Score and then learn rows in order: device times int64[n], values float64[n, fields] with NaN for absent."""
         if not len(t_ns):
             return Verdict.none(0)
         return self._advance(self._here(), t_ns, np.ascontiguousarray(values, np.float64))

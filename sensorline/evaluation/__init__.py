@@ -11,7 +11,7 @@ Cell: TypeAlias = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is printed: `rows` are detectors (ours first), `notes` say how the thresholds were chosen, and what was measured."""
+    """What is printed: a row a detector (ours first); `notes` say how the thresholds were chosen."""
 
     title: str
     columns: tuple[str, ...]
