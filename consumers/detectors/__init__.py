@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from river.anomaly.base import AnomalyDetector
+from river import base
 
 from telemetry import adapters
 
@@ -69,7 +69,7 @@ class Verdict:
         return cls(np.zeros(n), np.zeros(0, HIT))
 
 
-class Detector(AnomalyDetector):
+class Detector(base.AnomalyDetector):
     """One stream's detector.  `fields` are the names of its columns; () = taken from the first row, sorted.
 
     A subclass gives `KINDS`, `MODEL`, `features`, `_fresh` and `_advance`; parameters of its own are keyword
