@@ -126,7 +126,8 @@ async def _deliver(producer: AIOKafkaProducer, topic: str, records: Sequence[Rec
     try:
         for record in records:
             headers = [(name, text.encode()) for name, text in record.headers.items()]
-            sent.append(await producer.send(topic, record.value, key=record.key.encode(), headers=headers))
+            key = record.key.encode()
+            sent.append(await producer.send(topic, record.value, key=key, partition=record.partition, headers=headers))
         done = await asyncio.gather(*sent)
     except BaseException:
         for future in sent:  # nobody will look at these
