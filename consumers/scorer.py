@@ -1,4 +1,4 @@
-"""A stream's scorer: the detectors of its profile over the same rows, joined; the consumer's and `sensorline score`'s."""
+"""A stream's scorer: its profile's detectors over the same rows, joined.  The consumer's and `sensorline score`'s."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
