@@ -9,7 +9,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sensorline.commands import config, data, deadletters, demo, device, doctor, edge, mqtt, run, servers, simulate
+from sensorline.commands import (
+    config,
+    data,
+    deadletters,
+    demo,
+    detection,
+    device,
+    doctor,
+    edge,
+    mqtt,
+    run,
+    servers,
+    simulate,
+)
 from sensorline.commands._options import Json
 from telemetry.errors import SensorlineError
 
@@ -40,7 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-TRY, RUN, DEVICES, DATA, CARE = "Try it", "Run it", "Devices", "Data", "Care"
+TRY, RUN, DEVICES, DATA, DETECT, CARE = "Try it", "Run it", "Devices", "Data", "Anomalies", "Care"
 
 app.command("demo", rich_help_panel=TRY)(demo.demo)
 app.command("simulate", rich_help_panel=TRY)(simulate.simulate)
@@ -57,6 +70,8 @@ app.command("backup", rich_help_panel=DATA)(data.backup)
 app.command("restore", rich_help_panel=DATA)(data.restore)
 app.command("migrate", rich_help_panel=DATA)(data.migrate)
 app.add_typer(deadletters.app, name="deadletters", rich_help_panel=DATA)
+app.command("score", rich_help_panel=DETECT)(detection.score)
+app.command("evaluate", rich_help_panel=DETECT)(detection.evaluate)
 app.command("doctor", rich_help_panel=CARE)(doctor.doctor)
 app.add_typer(config.app, name="config", rich_help_panel=CARE)
 
