@@ -63,7 +63,7 @@ def open_target(path: Path, schema: pa.Schema, added: pa.Schema, *, delimiter: s
     """Replaces what is there, once it is whole."""
     if is_parquet(path):
         return _ParquetTarget(path, pa.schema([*schema, *added]))
-    return _CsvTarget(path, pa.schema([*schema, *added]), delimiter)
+    return _CsvTarget(path, [*schema.names, *added.names], delimiter)
 
 
 def _open_parquet(path: Path) -> Source:
@@ -126,21 +126,29 @@ class _Whole:
 
 
 class _CsvTarget(_Whole):
-    def __init__(self, path: Path, schema: pa.Schema, delimiter: str) -> None:
+    def __init__(self, path: Path, names: list[str], delimiter: str) -> None:
         super().__init__(path)
         self._file = _opened(self._part)
         head = io.StringIO()
-        csv.writer(head, delimiter=delimiter, lineterminator="\n").writerow(schema.names)
+        csv.writer(head, delimiter=delimiter, lineterminator="\n").writerow(names)
         self._file.write(head.getvalue().encode())
-        options = pa_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
-        self._writer = pa_csv.CSVWriter(self._file, _texts(schema), write_options=options)
+        self._delimiter = delimiter
 
     def write(self, piece: pa.Table, added: pa.Table) -> None:
         both = _beside(piece, added)
-        self._writer.write(both.cast(_texts(both.schema)))
+        try:  # the library quotes every text or none: none, where no cell of the piece needs it
+            lines = self._lines(both, "none")
+        except pa.ArrowInvalid:
+            lines = self._lines(both, "needed")
+        self._file.write(lines)
+
+    def _lines(self, piece: pa.Table, quoting: str) -> bytes:
+        options = pa_csv.WriteOptions(include_header=False, delimiter=self._delimiter, quoting_style=quoting)
+        buffer = io.BytesIO()
+        pa_csv.write_csv(piece, buffer, options)
+        return buffer.getvalue()
 
     def _close(self) -> None:
-        self._writer.close()
         self._file.close()
 
 
@@ -169,7 +177,3 @@ def _beside(piece: pa.Table, added: pa.Table) -> pa.Table:
     for name in added.column_names:
         piece = piece.append_column(name, added.column(name))
     return piece
-
-
-def _texts(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([(f.name, pa.string()) for f in schema])
