@@ -1,0 +1,118 @@
+"""The clock rules: gaps and steps of a stream's own time, and the steady time that the other health rules count in.
+
+A gap is judged against the tail of this stream's own intervals; equal times are one moment.  Steps that come often are
+this stream's way: every alarm costs a token, and tokens come back slowly.
+"""
+
+import math
+
+from consumers.detectors._health_board import (
+    CLOCK_JUMP,
+    COUNT,
+    DROPOUT,
+    QUANTILE,
+    TAIL,
+    Floats,
+    Ints,
+    Rows,
+    learn_tail,
+    post,
+    tail_limit,
+    usual,
+)
+from consumers.detectors._kernel import kernel
+
+FEATURES = (("time gap", "s"), ("time step", "s"))
+
+# slots of the float state; the tail of intervals comes first
+_NOW, _TOKENS = TAIL, TAIL + 1
+CLOCK_SLOTS = TAIL + 2
+# slots of the integer state
+_LAST, _SEEN = range(2)
+CLOCK_INTS = 2
+
+_INTERVALS_MIN = 30
+_FOLDS = 14.0
+_MARGIN = math.log(6.0)
+_JUMP_S = 10.0  # a forward gap beyond this, and beyond so many intervals, is the clock's and not the sender's
+_JUMP_INTERVALS = 300.0
+_TOKENS_MAX = 4.0
+_TOKEN_ROWS = 4_000.0
+_GAP_S_MAX = 1e9
+_INTERVAL_S_MIN = 1e-6
+
+
+@kernel
+def clock(
+    rows: Rows,
+    floats: Floats,
+    ints: Ints,
+) -> None:
+    """Judge the times of rows; writes the steady time of each (`now_s`) and where it is not continuous (`broken`)."""
+    for i in range(len(rows.t_ns)):
+        t = rows.t_ns[i]
+        if ints[_SEEN] == 0:
+            ints[_SEEN] = 1
+            ints[_LAST] = t
+            floats[_TOKENS] = _TOKENS_MAX
+            rows.now_s[i] = 0.0
+            continue
+        last = ints[_LAST]
+        ints[_LAST] = t
+        floats[_TOKENS] = min(floats[_TOKENS] + 1.0 / _TOKEN_ROWS, _TOKENS_MAX)
+        gap_s = min(max((float(t) - float(last)) * 1e-9, -_GAP_S_MAX), _GAP_S_MAX)
+        if abs(gap_s) < 9e6:  # near times are subtracted exactly
+            gap_s = float(t - last) * 1e-9
+        known = floats[COUNT] >= _INTERVALS_MIN
+        interval_s = usual(floats, 0) if floats[COUNT] > 0.0 else 0.0
+        step_s = gap_s
+        if gap_s < 0.0:
+            step_s = interval_s
+            if known:
+                rows.broken[i] = 1
+                score = -gap_s / max(interval_s, 1e-3)
+                _say(rows, floats, i, CLOCK_JUMP, score, t, 1, gap_s, 0.0, interval_s)
+        elif gap_s > 0.0:
+            y = math.log(max(gap_s, _INTERVAL_S_MIN))
+            if known:
+                limit = tail_limit(floats, 0, _FOLDS, _MARGIN)
+                score = (
+                    math.exp(min(y - limit, 13.0))
+                    if y > limit
+                    else max(1.0 - (limit - y) / (limit - floats[QUANTILE]), 0.0) * 0.999
+                )
+                if score >= 1.0:
+                    rows.broken[i] = 1
+                    high = math.exp(min(limit, 690.0))
+                    if gap_s > _JUMP_S and gap_s > _JUMP_INTERVALS * interval_s:
+                        step_s = interval_s
+                        _say(rows, floats, i, CLOCK_JUMP, score, t, 1, gap_s, 0.0, high)
+                    else:
+                        _say(rows, floats, i, DROPOUT, score, last, 0, gap_s, 0.0, high)
+                else:
+                    post(rows, i, DROPOUT, score, last, 0, gap_s, 0.0, math.exp(min(limit, 690.0)))
+            learn_tail(floats, 0, y)
+        floats[_NOW] += step_s
+        rows.now_s[i] = floats[_NOW]
+
+
+@kernel
+def _say(
+    rows: Rows,
+    floats: Floats,
+    row: int,
+    kind: int,
+    score: float,
+    since_ns: int,
+    feature: int,
+    seen: float,
+    low: float,
+    high: float,
+) -> None:
+    """Post an alarm while there are tokens; without one it stays below the threshold."""
+    if score >= 1.0:
+        if floats[_TOKENS] >= 1.0:
+            floats[_TOKENS] -= 1.0
+        else:
+            score = 0.99
+    post(rows, row, kind, score, since_ns, feature, seen, low, high)

@@ -1,0 +1,88 @@
+"""Health: rules before learning.  Whether a stream's sensors, clock and GPS work, told apart from what they measure.
+
+Columns named as a motion stream's (ax..az, gx..gz, latitude, longitude, speed, horizontalAccuracy) get the inertial
+and the GPS rules; any other column gets the generic ones, which learn what is usual for it first.  Silence of a whole
+device is not seen here: without a row there is nothing to judge.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from consumers import detectors
+from consumers.detectors import _health_body as body
+from consumers.detectors import _health_clock as clock
+from consumers.detectors import _health_gps as gps
+from consumers.detectors._health_board import FEATURE, HIGH, KINDS, LOW, SCORE, SEEN, SINCE, rows_of
+
+_BODY = ("ax", "ay", "az", "gx", "gy", "gz")
+_GPS = ("latitude", "longitude", "speed", ("horizontalAccuracy", "horizontal_accuracy"))
+_BLOCK_ROWS = 2_048  # what the board holds; where a block ends changes nothing
+_BODY_BASE = len(clock.FEATURES)
+_GPS_BASE = _BODY_BASE + len(body.FEATURES)
+
+
+class Detector(detectors.Detector):
+    """Rules over one sensor's columns, or over the motion columns; kinds as in `KINDS`."""
+
+    KINDS: ClassVar[tuple[str, ...]] = KINDS
+    MODEL: ClassVar[int] = 1
+
+    def features(self) -> tuple[detectors.Feature, ...]:
+        """The rules' features."""
+        fixed = (*clock.FEATURES, *body.FEATURES, *gps.FEATURES)
+        return tuple(detectors.Feature(name, unit) for name, unit in fixed)
+
+    def _fresh(self) -> detectors.State:
+        """All rules' states; names of columns are read each time, not stored."""
+        return {
+            "clock": np.zeros(clock.CLOCK_SLOTS),
+            "clock_ns": np.zeros(clock.CLOCK_INTS, np.int64),
+            "axes": np.zeros((body.AXES, body.AXIS_SLOTS)),
+            "axes_ns": np.zeros(body.BODY_INTS, np.int64),
+            "groups": np.zeros((body.GROUPS, body.GROUP_SLOTS)),
+            "gravity": np.zeros(body.GRAVITY_SLOTS),
+            "gps": np.zeros(gps.GPS_SLOTS),
+            "gps_ns": np.zeros(gps.GPS_INTS, np.int64),
+            "gps_ring": np.zeros((gps.RING, 4)),
+        }
+
+    def _advance(self, state: detectors.State, t_ns: detectors.Times, values: detectors.Floats) -> detectors.Verdict:
+        times = np.ascontiguousarray(t_ns, np.int64)
+        blocks = [
+            self._block(state, times[at : at + _BLOCK_ROWS], values[at : at + _BLOCK_ROWS], at)
+            for at in range(0, len(times), _BLOCK_ROWS)
+        ]
+        return detectors.Verdict(np.concatenate([b.score for b in blocks]), np.concatenate([b.hits for b in blocks]))
+
+    def _block(
+        self, state: detectors.State, t_ns: detectors.Times, values: detectors.Floats, at: int
+    ) -> detectors.Verdict:
+        rows = rows_of(t_ns)
+        clock.clock(rows, state["clock"], state["clock_ns"])
+        axes, since, groups, gravity = (state[name] for name in ("axes", "axes_ns", "groups", "gravity"))
+        body.body(rows, values, self._columns(_BODY), axes, since, groups, gravity, _BODY_BASE)
+        gps.gps(rows, values, self._columns(_GPS), state["gps"], state["gps_ns"], state["gps_ring"], _GPS_BASE)
+        return _verdict(rows.board, rows.marks, at)
+
+    def _columns(self, names: Sequence[str | tuple[str, ...]]) -> detectors.Times:
+        return np.array([_place(self._names, name) for name in names], np.int64)
+
+
+def _place(names: Sequence[str], wanted: str | tuple[str, ...]) -> int:
+    """Where the column stands that has this name, or one of these; -1 when there is none."""
+    aliases = (wanted,) if isinstance(wanted, str) else wanted
+    return next((names.index(name) for name in aliases if name in names), -1)
+
+
+def _verdict(board: detectors.Floats, marks: detectors.Times, at: int) -> detectors.Verdict:
+    rows, kinds = np.nonzero(board[:, :, SCORE] >= 1.0)
+    hits = np.zeros(len(rows), detectors.HIT)
+    hits["row"] = rows + at
+    hits["kind"] = kinds
+    for name, slot in (("score", SCORE), ("seen", SEEN), ("low", LOW), ("high", HIGH)):
+        hits[name] = board[rows, kinds, slot]
+    hits["since_ns"] = marks[rows, kinds, SINCE]
+    hits["feature"] = marks[rows, kinds, FEATURE]
+    return detectors.Verdict(board[:, :, SCORE].max(axis=1), hits)
