@@ -71,7 +71,10 @@ class Anomaly(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which anomalies: those that touch [from_ns, to_ns) and are of all the given properties (None = any)."""
+    """Which anomalies: those that touch [from_ns, to_ns) and are of all the given properties (None = any).
+
+    `after` is the (start_ns, id) of the last one of the page before: only what comes behind it in the order.
+    """
 
     device: str | None = None
     from_ns: int = 0
@@ -80,6 +83,7 @@ class Asked:
     severity: Severity | None = None
     is_open: bool | None = None
     limit: int = 1000
+    after: tuple[int, str] | None = None
 
 
 _DECODER = msgspec.json.Decoder(Anomaly)

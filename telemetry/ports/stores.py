@@ -194,12 +194,16 @@ class Store(Protocol):
         ...
 
     async def put_windows(self, windows: Sequence[Windows]) -> None:
-        """Keep these; one with a lower or the same `revision` as what is kept is ignored."""
+        """Keep these; one with a lower or the same `revision` as what is kept is ignored.
+
+        A feature that is not finite counts as absent.
+        """
         ...
 
     async def windows(self, span: Span, *, kind: str, width_ns: int, limit: int) -> "pa.Table":
-        """By start, at most `limit`: `t` (start), `end` int64, `session`, `count`, then a float64 column a feature;
-        features that none has are absent."""
+        """Those that start within the span, by start and session, at most `limit`: `t` (start), `end` int64, `session`,
+        `count` int64, then a float64 column a feature, by name; features that none has are absent.  A window with the
+        count 0 (merged into another) is known and not shown."""
         ...
 
     async def delete_device(self, device: str) -> int:
@@ -207,7 +211,7 @@ class Store(Protocol):
         ...
 
     async def prune(self, *, before_ns: int) -> int:
-        """Drop event time before this (whole UTC days); returns the rows dropped.
+        """Drop event time before this (whole UTC days), anomalies and windows by their start; returns the rows dropped.
 
         A claim goes with its last reading, but never while its batch was received on or after the day of the cut:
         a resend must still be known as a duplicate.

@@ -11,14 +11,17 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from telemetry.anomaly import Anomaly, Asked
 from telemetry.batch import BatchId
 from telemetry.errors import StoreUnavailable
 from telemetry.outcome import Reason
 from telemetry.ports import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
 from telemetry.stores._buckets import bounds, buckets
 from telemetry.stores._days import day_start_ns, oldest_kept_ns
+from telemetry.stores._memory_findings import Findings
 from telemetry.stores._rows import Rows, envelope_of, table_of
 from telemetry.stores._tables import PIECE_ROWS_MAX
+from telemetry.window import Windows
 
 SESSIONS_LISTED_MAX = 10_000
 
@@ -37,6 +40,7 @@ class MemoryStore:
         self._claims: dict[BatchId, Claim] = {}
         self._rows: defaultdict[str, defaultdict[str, list[Rows]]] = defaultdict(lambda: defaultdict(list))
         self._sessions: dict[tuple[str, str], Session] = {}
+        self._findings = Findings()
         self._readings = 0
         self._is_open = False
 
@@ -121,9 +125,35 @@ class MemoryStore:
             for piece in _pieces(sorted(rows, key=lambda r: (r.session, r.seq, r.ordinal))):
                 yield name, table_of(name, piece, by_time=False)
 
+    async def put_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
+        """See `Store`."""
+        self._check_open()
+        self._findings.put_anomalies(anomalies)
+
+    async def anomalies(self, asked: Asked) -> list[Anomaly]:
+        """See `Store`."""
+        self._check_open()
+        return self._findings.anomalies(asked)
+
+    async def anomaly(self, id_: str) -> Anomaly | None:
+        """See `Store`."""
+        self._check_open()
+        return self._findings.anomaly(id_)
+
+    async def put_windows(self, windows: Sequence[Windows]) -> None:
+        """See `Store`."""
+        self._check_open()
+        self._findings.put_windows(windows)
+
+    async def windows(self, span: Span, *, kind: str, width_ns: int, limit: int) -> pa.Table:
+        """See `Store`."""
+        self._check_open()
+        return self._findings.windows(span, kind, width_ns, limit)
+
     async def delete_device(self, device: str) -> int:
         """See `Store`."""
         self._check_open()
+        self._findings.delete_device(device)
         removed = sum(len(r) for rows in self._rows.pop(device, {}).values() for r in rows)
         self._readings -= removed
         self._claims = {id_: claim for id_, claim in self._claims.items() if id_.device != device}
@@ -134,6 +164,7 @@ class MemoryStore:
         """See `Store`."""
         self._check_open()
         cut_ns, had = day_start_ns(before_ns), self._readings
+        self._findings.prune(cut_ns)
         for device in list(self._rows):
             for sensor, rows in list(self._rows[device].items()):
                 kept = [part for r in rows if len(part := r.where(r.series.t >= cut_ns))]
