@@ -129,13 +129,16 @@ class Detector(base.AnomalyDetector):
     def score_one(self, x: Mapping[Any, Any]) -> float:
         """This row's score; nothing is learned."""
         t_ns, row = self._row(x)
+        if not self._names:
+            return 0.0
         trial = {name: array.copy() for name, array in self._here().items()}
         return float(self._advance(trial, t_ns, row).score[0])
 
     def learn_one(self, x: Mapping[Any, Any]) -> None:
         """Learn this row."""
         t_ns, row = self._row(x)
-        self._advance(self._here(), t_ns, row)
+        if self._names:
+            self._advance(self._here(), t_ns, row)
         self._rows += 1
 
     def _row(self, x: Mapping[Any, Any]) -> tuple[Times, Floats]:
