@@ -50,7 +50,23 @@ class Operator(Protocol[T_co]):
         ...
 
     def pass_time(self, received_ns: int) -> Sequence[T_co]:
-        """The partition's receive time has come so far without a word of this device (at most once a second of it)."""
+        """The partition's receive time has come so far without a word of this device (at most once a second of it).
+
+        Called once `due_ns` has come, and never otherwise.
+        """
+        ...
+
+    @property
+    def due_ns(self) -> int | None:
+        """The receive time from which `pass_time` has something to do; None: only a batch can change anything.
+
+        Asked after each call; it must follow from the state alone.
+        """
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """What the state holds in memory, about; cheap."""
         ...
 
     def freeze(self) -> bytes:
