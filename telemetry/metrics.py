@@ -68,6 +68,15 @@ mqtt_dropped = Counter(
 mqtt_receipts_lost = Counter(
     "sensorline_mqtt_receipts_lost", "Receipts that the broker did not take; the edge sends again.", registry=REGISTRY
 )
+anomalies = Counter(
+    "sensorline_anomalies", "Anomalies opened, by kind and severity.", ["kind", "severity"], registry=REGISTRY
+)
+readings_unjudged = Counter(
+    "sensorline_readings_unjudged",
+    "Readings that detection did not look at, by why: late, crowded (more streams than are kept), fixes (of GPS).",
+    ["why"],
+    registry=REGISTRY,
+)
 
 
 def render() -> bytes:

@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -108,6 +108,27 @@ class Retention(Section):
     check_s: float = Field(600.0, gt=0)
 
 
+class Detect(Section):
+    """How anomalies are found and told.  Spans are of the readings' own time, unless they say receive time."""
+
+    enabled: bool = True
+    profiles: dict[str, Literal["series", "channels", "motion", "health", "none"]] = Field(
+        default_factory=dict, description="the profile of a sensor, where it is not to be the usual one"
+    )
+    hold_s: float = Field(5.0, gt=0, description="an anomaly closes when nothing was found for so long, and ...")
+    hold_rows: int = Field(3, ge=0, description="... for so many rows, which is longer where rows are rare")
+    open_s_max: float = Field(3600.0, gt=0, description="an anomaly that lasts longer is closed, and another one opens")
+    idle_s: float = Field(600.0, gt=0, description="receive time without a row after which a stream's anomalies close")
+    opened_per_hour_max: int = Field(60, gt=0, description="a device's anomalies; what is over is counted and said")
+    samples_s: float = Field(5.0, ge=0, description="raw rows kept from so long before the start to so long after")
+    samples_rows_max: int = Field(1024, ge=2, le=8192, description="rows kept of one anomaly")
+    silence_s_min: float = Field(60.0, gt=0, description="receive time without a word, at least, until it is a silence")
+    silence_times: float = Field(10.0, gt=1, description="and so many times the usual interval between batches")
+    silence_batches_min: int = Field(20, ge=2, description="batches until the usual interval is known")
+    streams_max: int = Field(16, gt=0, le=64, description="streams of one device; more are counted and not judged")
+    backlog_sessions_max: int = Field(2, gt=0, le=16, description="sessions that drain at once, each by its own state")
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -120,6 +141,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     consumers: Consumers = Consumers()
     retention: Retention = Retention()
+    detect: Detect = Detect()
     log_level: str = "info"
 
     @classmethod
