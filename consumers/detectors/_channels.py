@@ -1,0 +1,227 @@
+"""The recurrences of `channels`: every channel's level against where its own past says that it usually is."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from consumers.detectors._kernel import kernel
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+
+class Settings(NamedTuple):
+    """One setting for all streams; none has a unit of a channel, and time is counted in rows."""
+
+    threshold: float  # an alarm opens when a level is so many scales from its usual place
+    close: float  # ... and closes below this share of it
+    hold_rows: int  # ... once it has stayed there so long
+    smooth: float  # weight of the newest row in a level
+    block_rows: int  # normal rows are kept as means of so many
+    fit_blocks: int  # the newest normal blocks that make the usual place
+    doubt_blocks: int  # the newest normal blocks that are not yet believed: an anomaly may be creeping in
+    warm_rows: int  # no alarm before a channel has shown so many
+    horizon_rows: int  # wander is extrapolated so far
+    few: float  # widens the scale of a level that came back seldom: 1 + few / times
+    slow: float  # widens the scale of a channel that wanders more than it trembles
+    step: float  # a scale is at least this share of the channel's smallest step
+    clip: float  # one row pulls a level at most so many scales
+    relearn_rows: int  # after so long in alarm the new level is the usual one
+    absent_rows: int  # a channel that has been absent so long is no longer in alarm
+
+
+SETTINGS = Settings(
+    threshold=3.0,
+    close=0.6,
+    hold_rows=1,
+    smooth=0.1,
+    block_rows=5,
+    fit_blocks=80,
+    doubt_blocks=16,
+    warm_rows=100,
+    horizon_rows=400,
+    few=12.0,
+    slow=3.0,
+    step=0.1,
+    clip=20.0,
+    relearn_rows=1800,
+    absent_rows=60,
+)
+
+HUGE = 1e150  # its square is still finite; anything beyond is taken as this
+TOP = 1e6  # scores end here
+BELOW = 1.0 - 1e-9  # the highest score without an alarm
+FORGET = 0.9999  # a block: how long a shift that was learned stays a usual size of shift
+
+# what is known of a channel now (floats)
+LAST, BEFORE, FILTERED, LEVEL, SEEN, CENTRE, SCALE, NOISE, QUANTUM, KNOWN, SUM, SQUARES, RATIO = range(13)
+FLOATS = 13
+# ... and counts of it
+BLOCKS, START, IN_BLOCK, ALARM, ALARM_ROWS, CALM_ROWS, ABSENT_ROWS, SINCE = range(8)
+COUNTS = 8
+
+
+@kernel
+def _middle(a: float, b: float, c: float) -> float:
+    """The median of three: one row alone, however far out, is not a level."""
+    if a != a or b != b:
+        return c
+    return max(min(a, b), min(max(a, b), c))
+
+
+@kernel
+def _usual(means: Floats, spreads: Floats, start: int, n: int, step: float, s: Settings) -> tuple[float, float, float]:
+    """(centre, scale, noise) of the oldest `n` blocks of a ring: where the level lives, and how far it strays."""
+    size = len(means)
+    block = np.empty(n)
+    noise2, centre = step * step / 12.0, 0.0
+    for i in range(n):
+        j = (start + i) % size
+        block[i] = means[j]
+        noise2 += spreads[j] / n
+        centre += means[j] / n
+    wide = max(int(round(1.0 / s.smooth / s.block_rows)), 1)
+    k = n - wide + 1
+    level = np.empty(k)
+    raw, wander = 0.0, 0.0
+    for i in range(n):
+        raw += (block[i] - centre) ** 2 / n
+    for i in range(k):
+        total = 0.0
+        for j in range(wide):
+            total += block[i + j] / wide
+        level[i] = total
+        wander += (total - centre) ** 2 / k
+    scale2 = max(wander, _extrapolated(level, wide, n, s))
+    times = n / max(wide * (wander / raw if raw > 0.0 else 1.0), 1.0) - 1.0  # how often the level came back
+    scale2 *= 1.0 + s.few / max(times, 0.5)
+    slow = 1.0 + s.slow * min(wander / noise2, 1e6) if noise2 > 0.0 else 1.0
+    return centre, np.sqrt(scale2) * slow, np.sqrt(noise2)
+
+
+@kernel
+def _extrapolated(level: Floats, wide: int, n: int, s: Settings) -> float:
+    """The variance to expect over the horizon, from how the level's differences grow with their distance."""
+    near = max(n // 8, wide)
+    far = max(n // 2, near + 1)
+    k = len(level)
+    if far >= k:
+        return 0.0
+    v_near, v_far = 0.0, 0.0
+    for i in range(k - near):
+        v_near += (level[i + near] - level[i]) ** 2 / (k - near)
+    for i in range(k - far):
+        v_far += (level[i + far] - level[i]) ** 2 / (k - far)
+    if not (v_near > 0.0 and v_far > 0.0):
+        return 0.0
+    growth = min(max(np.log(v_far / v_near) / np.log(far / near), 0.0), 2.0)
+    return float(0.5 * v_far * max(s.horizon_rows / s.block_rows / far, 1.0) ** growth)
+
+
+@kernel
+def _learn_block(now: Floats, count: Counts, means: Floats, spreads: Floats, s: Settings) -> None:
+    """A block of normal rows is complete: keep it, and see anew what is usual."""
+    size = len(means)
+    i = (count[START] + count[BLOCKS]) % size
+    means[i] = now[SUM]
+    spreads[i] = now[SQUARES] / max(count[IN_BLOCK] - 1, 1)
+    if count[BLOCKS] < size:
+        count[BLOCKS] += 1
+    else:
+        count[START] = (count[START] + 1) % size
+    warm = s.warm_rows // s.block_rows
+    use = max(count[BLOCKS] - s.doubt_blocks, min(count[BLOCKS], warm))
+    if use < warm:
+        return
+    now[KNOWN] *= FORGET
+    centre, scale, noise = _usual(means, spreads, count[START], use, now[QUANTUM], s)
+    now[CENTRE], now[SCALE], now[NOISE] = centre, max(scale, max(1e-12 * abs(centre), now[KNOWN])), noise
+
+
+@kernel
+def _take(now: Floats, count: Counts, x: float, s: Settings) -> None:
+    """One present value: the level follows it, and the block takes it in."""
+    v = _middle(now[BEFORE], now[LAST], x)
+    if now[LAST] == now[LAST]:
+        moved = abs(v - now[FILTERED]) if now[FILTERED] == now[FILTERED] else 0.0
+        if moved > 0.0 and (moved < now[QUANTUM] or now[QUANTUM] == 0.0):
+            now[QUANTUM] = moved
+    now[BEFORE], now[LAST], now[FILTERED] = now[LAST], x, v
+    scale = max(now[SCALE], s.step * now[QUANTUM])
+    now[SEEN] += s.smooth * (v - now[SEEN]) if now[SEEN] == now[SEEN] else 0.0
+    if now[SEEN] != now[SEEN]:
+        now[SEEN] = v
+    if now[SCALE] == now[SCALE]:
+        reach = s.clip * (scale + now[NOISE])
+        v = min(max(v, now[CENTRE] - reach), now[CENTRE] + reach)
+    if now[LEVEL] != now[LEVEL]:
+        now[LEVEL] = v
+    now[LEVEL] += s.smooth * (v - now[LEVEL])
+    count[IN_BLOCK] += 1
+    step = v - now[SUM]
+    now[SUM] += step / count[IN_BLOCK]
+    now[SQUARES] += step * (v - now[SUM])
+    now[RATIO] = 0.0
+    if now[SCALE] == now[SCALE]:
+        away = abs(now[LEVEL] - now[CENTRE])
+        now[RATIO] = min(away / scale / s.threshold, TOP) if away > 0.0 else 0.0
+
+
+@kernel
+def _judge(now: Floats, count: Counts, t_ns: int, s: Settings) -> None:
+    """Open, hold or close this channel's alarm; after too long take the new level for the usual one."""
+    if now[RATIO] < s.close:
+        count[SINCE] = t_ns
+    if count[ALARM] == 0:
+        if now[RATIO] >= 1.0:
+            count[ALARM], count[ALARM_ROWS], count[CALM_ROWS] = 1, 0, 0
+            count[BLOCKS] = max(count[BLOCKS] - s.doubt_blocks, 0)
+        return
+    count[ALARM_ROWS] += 1
+    count[CALM_ROWS] = count[CALM_ROWS] + 1 if now[RATIO] < s.close else 0
+    if count[CALM_ROWS] >= s.hold_rows or count[ABSENT_ROWS] > s.absent_rows:
+        count[ALARM] = 0
+    elif count[ALARM_ROWS] >= s.relearn_rows:
+        count[ALARM], count[BLOCKS] = 0, 0
+        now[KNOWN] = max(now[KNOWN], 1.2 * abs(now[LEVEL] - now[CENTRE]) / s.threshold)
+        now[CENTRE] = now[SCALE] = now[LEVEL] = np.nan
+        now[RATIO] = 0.0
+
+
+@kernel
+def advance(
+    values: Floats, t_ns: Counts, now: Floats, count: Counts, means: Floats, spreads: Floats, rows: Counts,
+    score: Floats, lead: Counts, what: Floats, since: Counts, s: Settings,
+) -> None:  # fmt: skip
+    """Score and learn rows [n, channels]; where a row is in alarm, `lead` is its channel and `what` its seen, low, high."""
+    n, channels = values.shape
+    for i in range(n):
+        rows[0] += 1
+        ends = rows[0] % s.block_rows == 0
+        best, leader = -1.0, -1
+        for c in range(channels):
+            x = values[i, c]
+            if x - x != 0.0:  # absent or infinite
+                count[c, ABSENT_ROWS] += 1
+            else:
+                count[c, ABSENT_ROWS] = 0
+                _take(now[c], count[c], min(max(x, -HUGE), HUGE), s)
+            _judge(now[c], count[c], t_ns[i], s)
+            alarm = count[c, ALARM] == 1
+            mine = max(now[c, RATIO], 1.0) if alarm else min(now[c, RATIO], BELOW)
+            if mine > best:
+                best = mine
+                leader = c if alarm else -1
+            if ends:
+                if count[c, IN_BLOCK] > 0 and not alarm:
+                    _learn_block(now[c], count[c], means[c], spreads[c], s)
+                now[c, SUM], now[c, SQUARES], count[c, IN_BLOCK] = 0.0, 0.0, 0
+        score[i] = max(best, 0.0)
+        lead[i] = leader
+        if leader >= 0:
+            width = s.threshold * max(now[leader, SCALE], s.step * now[leader, QUANTUM])
+            what[i, 0] = now[leader, SEEN]
+            what[i, 1] = now[leader, CENTRE] - width
+            what[i, 2] = now[leader, CENTRE] + width
+            since[i] = min(count[leader, SINCE], t_ns[i])
