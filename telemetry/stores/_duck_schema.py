@@ -7,6 +7,8 @@
 `days`        rows stored by (stream, sensor, UTC day), as deltas that are folded now and then: what the counts and
               the list of devices are made from, without a look at the readings
 `sessions`    the ledger's state
+`anomalies`   a row an anomaly: what is asked for as columns, the whole as JSON, its samples apart
+`windows`     a row a window, its features as a map from name to value
 """
 
 # ruff: noqa: S608 - every name in a statement is the catalogue's or ours; values are parameters
@@ -55,6 +57,12 @@ _FIXED = (
     """CREATE TABLE IF NOT EXISTS days (stream INTEGER NOT NULL, sensor VARCHAR NOT NULL, day_ns BIGINT NOT NULL,
        readings BIGINT NOT NULL, first_ns BIGINT NOT NULL, last_ns BIGINT NOT NULL)""",
     f"CREATE TABLE IF NOT EXISTS sessions ({_SESSION_DDL})",
+    """CREATE TABLE IF NOT EXISTS anomalies (id VARCHAR NOT NULL, version BIGINT NOT NULL, device VARCHAR NOT NULL,
+       kind VARCHAR NOT NULL, severity VARCHAR NOT NULL, start_ns BIGINT NOT NULL, end_ns BIGINT NOT NULL,
+       is_open BOOLEAN NOT NULL, document VARCHAR NOT NULL, samples VARCHAR NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS windows (device VARCHAR NOT NULL, sensor VARCHAR NOT NULL, session VARCHAR NOT NULL,
+       kind VARCHAR NOT NULL, width_ns BIGINT NOT NULL, t BIGINT NOT NULL, end_ns BIGINT NOT NULL,
+       count BIGINT NOT NULL, revision BIGINT NOT NULL, features MAP(VARCHAR, DOUBLE) NOT NULL)""",
     f"CREATE TABLE IF NOT EXISTS {OTHER} ({_KEY_DDL}, sensor VARCHAR NOT NULL, extra VARCHAR)",
 )
 

@@ -28,11 +28,11 @@ def totals(cursor: Cursor) -> Totals:
 
 
 def delete_device(cursor: Cursor, device: str) -> int:
-    """Rows, days, claims, sessions and streams of a device; returns the rows."""
+    """Rows, days, claims, sessions, streams, anomalies and windows of a device; returns the rows."""
     removed = sum(_deleted(cursor, table, _OF_DEVICE, device) for table in tables(cursor))
     for table in ("days", "claims"):
         _deleted(cursor, table, _OF_DEVICE, device)
-    for table in ("sessions", "streams"):
+    for table in ("sessions", "streams", "anomalies", "windows"):
         _deleted(cursor, table, "device = ?", device)
     return removed
 
@@ -41,6 +41,8 @@ def prune(cursor: Cursor, cut_ns: int) -> int:
     """Rows of the days before `cut_ns`; a claim goes with its last row, unless its batch came after the cut."""
     removed = sum(_deleted(cursor, table, "t < ?", cut_ns) for table in tables(cursor))
     _deleted(cursor, "days", "day_ns < ?", cut_ns)
+    _deleted(cursor, "anomalies", "start_ns < ?", cut_ns)
+    _deleted(cursor, "windows", "t < ?", cut_ns)
     _deleted(cursor, "claims", "received_ns < ? AND coalesce(last_ns, -1) < ?", cut_ns, cut_ns)
     cursor.execute("DELETE FROM streams WHERE stream NOT IN (SELECT stream FROM claims UNION SELECT stream FROM days)")
     return removed

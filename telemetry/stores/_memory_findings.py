@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import msgspec
 import pyarrow as pa
 
-from telemetry.anomaly import Anomaly, Asked, Samples
+from telemetry.anomaly import Anomaly, Asked
 from telemetry.ports import Span
+from telemetry.stores._anomalies import bare
 from telemetry.stores._buckets import bounds
 from telemetry.stores._windows import Window, rows_of, table_of
 from telemetry.window import Windows
@@ -31,7 +31,7 @@ class Findings:
     def anomalies(self, asked: Asked) -> list[Anomaly]:
         """See `Store`."""
         found = sorted((a for a in self._anomalies.values() if _is_asked(a, asked)), key=_order)
-        return [msgspec.structs.replace(a, samples=Samples()) for a in found[: asked.limit]]
+        return [bare(a) for a in found[: asked.limit]]
 
     def anomaly(self, id_: str) -> Anomaly | None:
         """See `Store`."""

@@ -10,18 +10,24 @@ from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
 
+from telemetry.anomaly import Anomaly, Asked
 from telemetry.errors import StoreUnavailable
 from telemetry.failpoints import passing
 from telemetry.outcome import Reason
 from telemetry.ports import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.stores import _duck_anomalies as anomaly_rows
 from telemetry.stores import _duck_query as query
 from telemetry.stores import _duck_schema, _duck_upkeep, _duck_write
+from telemetry.stores import _duck_windows as window_rows
 from telemetry.stores._buckets import bounds
 from telemetry.stores._days import day_start_ns
+from telemetry.stores._duck_config import Config
 from telemetry.stores._lanes import Lane
 from telemetry.stores._tables import PIECE_ROWS_MAX
+from telemetry.window import Windows
+
+__all__ = ["Config", "DuckdbStore", "open"]
 
 T = TypeVar("T")
 FILE = "store.duckdb"
@@ -31,21 +37,6 @@ DAY_ROWS_FOLD = 50_000  # deltas of `days` before they are folded
 _FATAL = (duckdb.FatalException, duckdb.InternalException, duckdb.ConnectionException)
 # What says that a document, and not the store, is at fault.
 _REFUSED = (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError, duckdb.DataError)
-
-
-class Config(BaseModel):
-    """`threads` are DuckDB's own: with 1 every call runs in its caller's thread, which is the cheapest for small
-    writes; readers and the writer still run side by side."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    threads: int = Field(default=1, ge=1, le=64)
-    memory_limit: str = Field(default="1GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
-    checkpoint_bytes: int = Field(default=64 * 2**20, ge=2**20)
-    readers: int = Field(default=4, ge=1, le=32)
-    write_deadline_s: float = Field(default=30.0, gt=0)
-    query_deadline_s: float = Field(default=30.0, gt=0)
-    upkeep_deadline_s: float = Field(default=600.0, gt=0)
 
 
 class DuckdbStore:
@@ -90,9 +81,7 @@ class DuckdbStore:
 
     async def put_sessions(self, sessions: Sequence[Session]) -> None:
         """See `Store`."""
-        if sessions:
-            put = self._transaction(lambda c: query.put_sessions(c, sessions))
-            await self._change(put, self._config.write_deadline_s)
+        await self._put(lambda c: query.put_sessions(c, sessions), sessions)
 
     async def get_sessions(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Session]:
         """See `Store`."""
@@ -145,6 +134,26 @@ class DuckdbStore:
                 if table.num_rows:
                     yield name, table
 
+    async def put_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
+        """See `Store`."""
+        await self._put(lambda c: anomaly_rows.put(c, anomalies), anomalies)
+
+    async def anomalies(self, asked: Asked) -> list[Anomaly]:
+        """See `Store`."""
+        return await self._ask(lambda c: anomaly_rows.listed(c, asked))
+
+    async def anomaly(self, id_: str) -> Anomaly | None:
+        """See `Store`."""
+        return await self._ask(lambda c: anomaly_rows.one(c, id_))
+
+    async def put_windows(self, windows: Sequence[Windows]) -> None:
+        """See `Store`."""
+        await self._put(lambda c: window_rows.put(c, windows), windows)
+
+    async def windows(self, span: Span, *, kind: str, width_ns: int, limit: int) -> pa.Table:
+        """See `Store`."""
+        return await self._ask(lambda c: window_rows.listed(c, span, kind, width_ns, limit))
+
     async def delete_device(self, device: str) -> int:
         """See `Store`."""
         return await self._upkeep(lambda c: _duck_upkeep.delete_device(c, device))
@@ -154,6 +163,10 @@ class DuckdbStore:
         return await self._upkeep(lambda c: _duck_upkeep.prune(c, day_start_ns(before_ns)))
 
     # --- on the loop ------------------------------------------------------------------------------------------
+
+    async def _put(self, put: Callable[[duckdb.DuckDBPyConnection], None], what: Sequence[object]) -> None:
+        if what:
+            await self._change(self._transaction(put), self._config.write_deadline_s)
 
     async def _change(self, work: Callable[[], T], deadline_s: float) -> T:
         return await self._lane(self._writer).call(self._translated(work), self._interrupt, deadline_s)

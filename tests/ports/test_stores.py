@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from stores_builders import BUILDERS, Bench, Builder
+from stores_bench import *  # noqa: F403 - its fixtures
+from stores_builders import BUILDERS, Bench
 from stores_samples import DAY, SECOND, T0, batch, hash_of, item, random_batch, rows, session, tombstone, xyz
 
 from telemetry import adapters
@@ -22,19 +22,6 @@ from telemetry.session_clock import UNKNOWN, SessionClock
 from telemetry.stores import open_store
 
 WHOLE = Span("d1", "acceleration", 0, 2**63 - 1)
-
-
-@pytest.fixture(params=[pytest.param(b, id=b.name, marks=b.marks) for b in BUILDERS])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    builder: Builder = request.param
-    bench = Bench(builder, builder.options(request), tmp_path)
-    yield bench
-    await bench.close()
-
-
-@pytest.fixture
-async def store(bench: Bench) -> Store:
-    return await bench.open()
 
 
 async def exported(store: Store, device: str, **asked: object) -> list[tuple[str, pa.Table]]:
