@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers import health, retention
-from consumers.index import Index
-from consumers.ledger import Ledger
 from consumers.runner import Processor, Runner
 from gateway.app import create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
+from sensorline import roster
 from telemetry import adapters
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, SensorlineError
 from telemetry.logs import open_log
-from telemetry.ports import BATCHES, DEVICES, Log, Store
+from telemetry.ports import DEVICES, Log, Store
 from telemetry.registry import Registry
 from telemetry.settings import Settings
 from telemetry.stores import open_store
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONSUMERS = ("index", "ledger")
 GC_THRESHOLD = 50_000  # new containers, not bytes
 WATCH_EVERY_S = 1.0
 SYNC_WAIT_S = 10.0
@@ -75,20 +73,20 @@ class Engine:
 
     async def lag(self) -> dict[str, int]:
         """Records not yet committed, by consumer."""
-        ends, begins = await self.log.ends(BATCHES), await self.log.begins(BATCHES)
+        names = roster.enabled(self.settings)
+        topics = {roster.ROLES[name].topic for name in names}
+        spans = {topic: (await self.log.ends(topic), await self.log.begins(topic)) for topic in topics}
         lags = {}
-        for group in CONSUMERS:
-            committed = await self.log.committed(BATCHES, group)
-            lags[group] = sum(max(0, end - committed.get(p, begins.get(p, 0))) for p, end in ends.items())
+        for name in names:
+            topic = roster.ROLES[name].topic
+            ends, begins = spans[topic]
+            committed = await self.log.committed(topic, name)
+            lags[name] = sum(max(0, end - committed.get(p, begins.get(p, 0))) for p, end in ends.items())
         return lags
 
     def processor(self, name: str) -> Processor:
         """The consumer of that name; raises `Misconfigured`."""
-        if name == "index":
-            return Index(self.log, self.store, self.clock, self.registry.is_deleted, self.refresh)
-        if name == "ledger":
-            return Ledger(self.store, session_cache_max=self.settings.consumers.session_cache_max)
-        raise Misconfigured(f"there is no consumer {name!r}; there are: {', '.join(CONSUMERS)}")
+        return roster.role(name).make(self)
 
     def services(self) -> Services:
         """What a gateway over this engine works with."""
@@ -104,17 +102,25 @@ class Engine:
 
     def retention(self) -> Coroutine[Any, Any, None]:
         """Prunes log and store, for ever."""
-        return retention.run(self.log, self.store, self.settings.retention, self.clock)
+        readers: dict[str, list[str]] = {}
+        for name in roster.enabled(self.settings):
+            readers.setdefault(roster.ROLES[name].topic.name, []).append(name)
+        return retention.run(self.log, self.store, self.settings.retention, self.clock, readers)
 
     def runner(self, name: str) -> Runner:
         """That consumer with its loop."""
-        return Runner(self.log, BATCHES, self.processor(name), self.settings.consumers, self.clock)
+        return Runner(self.log, roster.role(name).topic, self.processor(name), self.settings.consumers, self.clock)
+
+    def runners(self) -> list[Runner]:
+        """Every consumer that is switched on and can run here."""
+        roster.warn_of_missing(self.settings)
+        return [self.runner(name) for name in roster.enabled(self.settings)]
 
 
 async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
     """Gateway, consumers and retention in this process."""
     async with opened(settings) as engine:
-        runners = [engine.runner(name) for name in CONSUMERS]
+        runners = engine.runners()
         async with _gateway(engine) as ready:
             on_ready(ready)
             await _supervise(engine, runners, stop, engine.retention())

@@ -89,6 +89,9 @@ class Gateway(Section):
 class Consumers(Section):
     """How consumers poll and flush."""
 
+    enabled: tuple[str, ...] = Field(
+        ("index", "ledger"), description="what `up` runs, of those whose libraries are installed"
+    )
     flush_readings_max: int = Field(100_000, gt=0, description="flush when this many readings are held")
     flush_bytes_max: int = Field(32 * 2**20, gt=0, description="or this many bytes of records")
     flush_wait_s: float = Field(1.0, gt=0, description="or this long after the first of them came")

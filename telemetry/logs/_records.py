@@ -1,6 +1,6 @@
 """What every log asks of a record before it takes it: text that is UTF-8, and a size under the bound."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from telemetry.errors import Invalid, TooLarge
 from telemetry.ports import Entry, Record
@@ -18,10 +18,15 @@ def size_bytes(key: str, value: bytes | None, headers: Mapping[str, str]) -> int
     return size
 
 
-def check(records: Sequence[Record]) -> int:
-    """The size of all records in bytes; raises `TooLarge` for one over the bound, `Invalid` for text not UTF-8."""
+def check(records: Sequence[Record], partitions: Container[int] = (0,)) -> int:
+    """The size of all records in bytes.
+
+    Raises `TooLarge` for one over the bound, `Invalid` for text not UTF-8 or a partition that is not there.
+    """
     total = 0
     for record in records:
+        if record.partition is not None and record.partition not in partitions:
+            raise Invalid(f"record {record.key[:64]!r} is for partition {record.partition}, which its topic has not")
         try:
             size = size_bytes(record.key, record.value, record.headers)
         except UnicodeEncodeError as e:

@@ -5,7 +5,7 @@ An offset is never given twice: the file keeps, for each topic, a floor that pru
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,7 +112,9 @@ class LogFile:
         """Keep a group's offset."""
         self._db.execute("INSERT OR REPLACE INTO committed VALUES (?, ?, ?)", (topic, group, next_offset))
 
-    def prune(self, topic: Topic, *, before_ns: int, after: int) -> tuple[list[int], int | None]:
+    def prune(
+        self, topic: Topic, *, before_ns: int, after: int, groups: Collection[str] | None = None
+    ) -> tuple[list[int], int | None]:
         """Drop what may go of the `PRUNE_ROWS` rows after offset `after`: the offsets, and where to go on.
 
         An ordinary topic's rows are in order of time, so a chunk without an old row is the last; a compacted
@@ -124,8 +126,7 @@ class LogFile:
         elif topic.archive:
             which, bound = "1", 2**63 - 1
         else:
-            which = "1"
-            bound = self._number("SELECT coalesce(min(next), 0) FROM committed WHERE topic = ?", (topic.name,))
+            which, bound = "1", self._consumed(topic.name, groups)
         chunk = list(
             self._db.execute(
                 f'SELECT offset, {which} AND appended_ns < ? FROM "{table}" WHERE offset > ? AND offset < ?'  # noqa: S608
@@ -176,6 +177,13 @@ class LogFile:
             return 0, value
         packed = self._packer.compress(value)
         return (1, packed) if len(packed) < len(value) * 0.9 else (0, value)
+
+    def _consumed(self, topic: str, groups: Collection[str] | None) -> int:
+        """Up to where all of these have read; None: all that ever committed."""
+        if groups is None:
+            return self._number("SELECT coalesce(min(next), 0) FROM committed WHERE topic = ?", (topic,))
+        sql = "SELECT coalesce(max(next), 0) FROM committed WHERE topic = ? AND consumer = ?"
+        return min((self._number(sql, (topic, group)) for group in groups), default=self._ends[topic])
 
     def _roll_back(self) -> None:
         try:

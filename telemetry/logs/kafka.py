@@ -7,7 +7,7 @@ The value is the canonical batch and Kafka compresses it, so `kcat` shows someth
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -72,8 +72,7 @@ class KafkaLog:
 
     async def append(self, topic: Topic, records: Sequence[Record]) -> list[Position]:
         """As the port says."""
-        self._parts(topic)
-        size = check(records)
+        size = check(records, self._parts(topic))
         return await self._appender.append(self._config.topic(topic.name), records, size) if records else []
 
     async def reader(self, topic: Topic, group: str) -> Reader:
@@ -109,7 +108,7 @@ class KafkaLog:
             kept = await admin.list_consumer_group_offsets(self._config.topic(group), partitions=places)
         return {tp.partition: entry.offset for tp, entry in kept.items() if entry.offset >= 0}
 
-    async def prune(self, topic: Topic, *, before_ns: int) -> int:
+    async def prune(self, topic: Topic, *, before_ns: int, groups: Collection[str] | None = None) -> int:
         """Nothing: the broker's own retention does it."""
         self._parts(topic)
         return 0

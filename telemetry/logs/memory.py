@@ -3,7 +3,7 @@
 Guarantee: everything the port promises except durability.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,12 @@ class _Kept:
     entries: dict[int, Entry] = field(default_factory=dict)
     latest: dict[str, int] = field(default_factory=dict)
     committed: dict[str, int] = field(default_factory=dict)
+
+    def consumed(self, groups: Collection[str] | None) -> int:
+        """Up to where all of these have read; None: all that ever committed."""
+        if groups is None:
+            return min(self.committed.values(), default=0)
+        return min((self.committed.get(group, 0) for group in groups), default=self.end)
 
     def put(self, topic: Topic, record: Record, now_ns: int) -> Position:
         """Append one record."""
@@ -103,13 +109,13 @@ class MemoryLog:
         committed = self._kept(topic).committed
         return {PARTITION: committed[group]} if group in committed else {}
 
-    async def prune(self, topic: Topic, *, before_ns: int) -> int:
-        """As the port says; a topic that no group ever committed keeps everything.
+    async def prune(self, topic: Topic, *, before_ns: int, groups: Collection[str] | None = None) -> int:
+        """As the port says.
 
         Of a compacted topic only tombstones go, a day after they came.
         """
         kept = self._kept(topic)
-        consumed = kept.end if topic.archive else min(kept.committed.values(), default=0)
+        consumed = kept.end if topic.archive else kept.consumed(groups)
         before_ns = min(before_ns, self.clock.now_ns() - TOMBSTONE_KEPT_NS) if topic.compacted else before_ns
         gone = [
             entry

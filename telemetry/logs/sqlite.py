@@ -8,7 +8,7 @@ newest entries are served from memory (`_recent`).  After an error of the disk n
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -146,8 +146,8 @@ class SqliteLog:
         offset = await self._read(lambda view: view.committed(topic.name, group))
         return {} if offset is None else {PARTITION: offset}
 
-    async def prune(self, topic: Topic, *, before_ns: int) -> int:
-        """As the port says; a topic that no group ever committed keeps everything.
+    async def prune(self, topic: Topic, *, before_ns: int, groups: Collection[str] | None = None) -> int:
+        """As the port says.
 
         Of a compacted topic only tombstones go, a day after they came.  Works in chunks, so appends go on.
         """
@@ -158,7 +158,7 @@ class SqliteLog:
         gone: list[int]
         more: int | None
         while True:
-            gone, more = await self._write(_prune(topic, before_ns, after), _same, 0, 0)
+            gone, more = await self._write(_prune(topic, before_ns, after, groups), _same, 0, 0)
             self._recent.forget((topic.name, offset) for offset in gone)
             dropped += len(gone)
             if more is None:
@@ -274,8 +274,10 @@ def open(config: Config, data_dir: Path) -> SqliteLog:  # noqa: A001 - the port'
     return SqliteLog(config, data_dir)
 
 
-def _prune(topic: Topic, before_ns: int, after: int) -> Callable[[LogFile], tuple[list[int], int | None]]:
-    return lambda file: file.prune(topic, before_ns=before_ns, after=after)
+def _prune(
+    topic: Topic, before_ns: int, after: int, groups: Collection[str] | None
+) -> Callable[[LogFile], tuple[list[int], int | None]]:
+    return lambda file: file.prune(topic, before_ns=before_ns, after=after, groups=groups)
 
 
 def _same(result: T) -> T:

@@ -1,6 +1,6 @@
 """PORT logs: append, read, commit."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -105,7 +105,8 @@ class Log(Protocol):
     async def append(self, topic: Topic, records: Sequence[Record]) -> list[Position]:
         """Returns only when every record is durable (SQLite: fsync; Kafka: acks=all), in the order given by key.
 
-        Raises `LogUnavailable` (deadline, broker gone), `LogFull`, or `TooLarge` (one record over the limit);
+        Raises `LogUnavailable` (deadline, broker gone), `LogFull`, `TooLarge` (one record over the limit) or `Invalid`
+        (a partition that the topic has not);
         after an error any prefix may be there: the caller sends all of it again.
         """
         ...
@@ -133,9 +134,11 @@ class Log(Protocol):
         """A group's committed next offsets, by partition; partitions never committed are absent."""
         ...
 
-    async def prune(self, topic: Topic, *, before_ns: int) -> int:
-        """Drop records appended before this time that every group has committed (an archive's: all); returns how many.
+    async def prune(self, topic: Topic, *, before_ns: int, groups: Collection[str] | None = None) -> int:
+        """Drop records appended before this time that these groups have committed (an archive's: all); how many went.
 
+        `groups` None: every group that ever committed, and nothing goes before the first one did.  Who names them keeps
+        the log from waiting for a consumer that was switched off, and from not waiting for one that is new.
         A log whose broker has its own retention does nothing and returns 0.
         """
         ...

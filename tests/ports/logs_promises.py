@@ -104,6 +104,15 @@ async def test_what_is_appended_is_read_back_whole(bench: Bench) -> None:
     assert positions[0].offset < positions[2].offset
 
 
+async def test_a_record_goes_where_it_must(bench: Bench) -> None:
+    log = await bench.open()
+    for partition in await log.ends(CHECKPOINTS):
+        record_ = Record("the same key", b"v", partition=partition)
+        assert [p.partition for p in await log.append(CHECKPOINTS, [record_])] == [partition]
+    with pytest.raises(Invalid, match="partition 99"):
+        await log.append(CHECKPOINTS, [Record("a", b"v"), Record("b", b"v", partition=99)])
+
+
 async def test_an_empty_append_is_nothing(bench: Bench) -> None:
     log = await bench.open()
     ends = await log.ends(BATCHES)
@@ -522,6 +531,21 @@ async def test_pruning_keeps_what_somebody_has_yet_to_read(bench: Bench) -> None
     assert dropped == 4
     assert begins == {0: 4}
     assert values(await read(await log.follow(BATCHES), 6)) == [str(i).encode() for i in range(4, 10)]
+
+
+async def test_pruning_waits_for_those_it_is_told_of_and_for_nobody_else(bench: Bench) -> None:
+    log = await bench.open()
+    if not bench.prunes:
+        assert await log.prune(BATCHES, before_ns=LATER_NS, groups=["index"]) == 0
+        return
+    await log.append(BATCHES, [record("d", str(i)) for i in range(10)])
+    for group, upto in (("index", 8), ("switched-off", 2)):
+        reader = await log.reader(BATCHES, group)
+        await reader.commit(after((await read(reader, 10))[:upto]))
+    assert await log.prune(BATCHES, before_ns=LATER_NS, groups=["index", "new"]) == 0  # it has yet to begin
+    assert await log.prune(BATCHES, before_ns=LATER_NS, groups=["index"]) == 8
+    assert await log.begins(BATCHES) == {0: 8}
+    assert await log.prune(BATCHES, before_ns=LATER_NS, groups=[]) == 2
 
 
 async def test_pruning_an_archive_waits_for_no_reader(bench: Bench) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from consumers.runner import Runner
 from sensorline.servers import Servers
-from sensorline.station import CONSUMERS, Engine, opened
+from sensorline.station import Engine, opened
 from telemetry.ports import BATCHES, Entry
 from telemetry.settings import Settings, load
 from tests.journey.processes import Process, assert_four_zeros, fleet, free_port
@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.real, pytest.mark.crash, pytest.mark.timeout(300, func
 ROUNDS = 5
 ROUND_S = 2.0  # and about one to join
 PARTITIONS = 3
+CONSUMERS = ("index", "ledger")
 STOP_WAIT_S = 30.0
 
 

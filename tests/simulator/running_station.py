@@ -11,7 +11,7 @@ from typing import Any
 from gateway.app import create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
-from sensorline.station import CONSUMERS, Engine, opened
+from sensorline.station import Engine, opened
 from telemetry.settings import Consumers, Gateway, Settings
 
 
@@ -41,7 +41,7 @@ async def station(data_dir: Path, *, engine: str = "memory", port: int = 0, **li
         key = await services.enrolment.ensure_operator(data_dir) or (data_dir / "operator.key").read_text().strip()
         server = Server(settings.gateway, create_app(services))
         bound = await server.start()
-        runners = [opened_engine.runner(name) for name in CONSUMERS]
+        runners = [opened_engine.runner(name) for name in ("index", "ledger")]
         tasks = [asyncio.create_task(runner.run(), name=runner.name) for runner in runners]
         try:
             yield Running(f"http://127.0.0.1:{bound}", key, opened_engine, services)

@@ -1,0 +1,82 @@
+"""Who reads the log: each consumer's name (its group), topic, how it is made, and when it runs.
+
+A consumer is imported when it is made, so what it needs (a detector's libraries) need not be there where it does not
+run.
+"""
+
+import importlib.util
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from telemetry.errors import Misconfigured
+from telemetry.ports import BATCHES, Topic
+from telemetry.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.runner import Processor
+    from sensorline.station import Engine
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One consumer.  `needs` are the modules of `extra` without which it cannot run."""
+
+    topic: Topic
+    make: "Callable[[Engine], Processor]"
+    extra: str = ""
+    needs: tuple[str, ...] = ()
+    is_wanted: Callable[[Settings], bool] = lambda _settings: True
+
+    def missing(self) -> str | None:
+        """What must be installed before it runs, in words."""
+        absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        return f"needs {', '.join(absent)}: pip install 'sensorline[{self.extra}]'" if absent else None
+
+
+def _index(engine: "Engine") -> "Processor":
+    from consumers.index import Index
+
+    return Index(engine.log, engine.store, engine.clock, engine.registry.is_deleted, engine.refresh)
+
+
+def _ledger(engine: "Engine") -> "Processor":
+    from consumers.ledger import Ledger
+
+    return Ledger(engine.store, session_cache_max=engine.settings.consumers.session_cache_max)
+
+
+ROLES: Mapping[str, Role] = {
+    "index": Role(BATCHES, _index),
+    "ledger": Role(BATCHES, _ledger),
+}
+
+
+def role(name: str) -> Role:
+    """Raises `Misconfigured` for a name that is not there, or whose libraries are not."""
+    if name not in ROLES:
+        raise Misconfigured(f"there is no consumer {name!r}; there are: {', '.join(ROLES)}")
+    if missing := ROLES[name].missing():
+        raise Misconfigured(f"the consumer {name!r} {missing}")
+    return ROLES[name]
+
+
+def enabled(settings: Settings) -> list[str]:
+    """The consumers that these settings switch on and that can run here."""
+    if unknown := [name for name in settings.consumers.enabled if name not in ROLES]:
+        raise Misconfigured(
+            f"consumers.enabled: there is no consumer {unknown[0]!r}; there are: {', '.join(ROLES)}",
+            path="consumers.enabled",
+        )
+    wanted = [n for n, r in ROLES.items() if n in settings.consumers.enabled and r.is_wanted(settings)]
+    return [name for name in wanted if ROLES[name].missing() is None]
+
+
+def warn_of_missing(settings: Settings) -> None:
+    """Tell which of those that are switched on are off all the same, and how to mend it."""
+    for name in settings.consumers.enabled:
+        if (missing := ROLES[name].missing()) and ROLES[name].is_wanted(settings):
+            logger.warning("%s is off: it %s", name, missing)
