@@ -17,6 +17,7 @@ from edge.transports._http1 import Http1
 from edge.transports.http import HttpTransport, new_client, trusting
 from simulator.api import Api
 from simulator.device import Device, Tally
+from simulator.disturbances import Happening
 from simulator.enrol import enrol
 from simulator.ledger import Ledger
 from simulator.mix import FleetConfig, Member, begin_ns, check, names
@@ -60,17 +61,21 @@ class Result:
 __all__ = ["FleetConfig", "Progress", "Result", "run"]
 
 OnProgress = Callable[[Progress], None]
+OnPlanned = Callable[[list[Happening]], None]
 
 
 async def run(
     config: FleetConfig,
     *,
     on_progress: OnProgress | None = None,
+    on_planned: OnPlanned | None = None,
     stop: asyncio.Event | None = None,
     progress_every_s: float = 0.25,
     clock: Clock | None = None,
 ) -> Result:
     """Run the fleet to its end, or until `stop` is set (which ends the making, then drains).
+
+    `on_planned` is told at the start what will happen to which device.
 
     Raises `Misconfigured`, what enrolment raises (see `Api.get`), and `OSError` when the ledger cannot be written.
     """
@@ -88,6 +93,8 @@ async def run(
             _device(Member(config, n), name, token, client=client, ledger=ledger, tally=tally, clock=clock)
             for n, (name, token) in enumerate(islice(tokens.items(), config.devices))
         ]
+        if on_planned is not None:
+            on_planned([happening for d in devices for happening in d.world.happenings(d.name)])
         runs = [d.run(config.seconds, stop.is_set) for d in devices]
         look = _Look(devices, tally, begin_s, clock, on_progress)
         try:

@@ -1,12 +1,13 @@
 """The mix of a fleet: which device speaks what, how it moves, when its seconds begin.  Pure, from the seed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from simulator.behaviours import BEHAVIOURS
 from simulator.device import Pace
+from simulator.disturbances import KINDS, Disturbance, drawn
 from simulator.speak import NATIVE_PATH, SENSOR_LOGGER_PATH
 from simulator.world import SECOND_NS, World
 from telemetry.errors import Misconfigured
@@ -38,6 +39,9 @@ class FleetConfig:
     drain_s: float = 60.0
     deadline_s: float = 30.0
     cafile: str | None = None
+    disturb: tuple[str, ...] = ()  # kinds to draw from, `disturb_a_minute` a device
+    disturb_a_minute: float = 1.0
+    planned: Mapping[int, tuple[Disturbance, ...]] = field(default_factory=dict)  # besides, by the device's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,13 @@ class Member:
         """How it moves; each behaviour comes in each dialect."""
         behaviours = self.config.behaviours
         begin_ns += round(self.phase_s * SECOND_NS)
-        return World(self.seed, behaviours[self.n // 2 % len(behaviours)], begin_ns)
+        return World(self.seed, behaviours[self.n // 2 % len(behaviours)], begin_ns, self.disturbances())
+
+    def disturbances(self) -> list[Disturbance]:
+        """What happens to it, by time; without an end, within the first day."""
+        config = self.config
+        by_chance = drawn(self.seed, config.disturb, config.disturb_a_minute, config.seconds or 86_400)
+        return sorted((*config.planned.get(self.n, ()), *by_chance), key=lambda d: d.at_s)
 
     def pace(self, begin_s: float) -> Pace:
         """When its messages are due."""
@@ -101,6 +111,8 @@ def check(config: FleetConfig) -> None:
         raise Misconfigured(f"behaviours are {', '.join(BEHAVIOURS)}, not {', '.join(sorted(unknown)) or 'none'}")
     if config.dialect not in (*DIALECTS, "both"):
         raise Misconfigured(f"dialect is native, sensor_logger or both, not {config.dialect!r}")
+    if strange := sorted(set(config.disturb) - set(KINDS)):
+        raise Misconfigured(f"disturbances are {', '.join(KINDS)}, not {', '.join(strange)}")
     if config.devices < 1 or config.backlog_max < 1 or (config.seconds is not None and config.seconds < 1):
         raise Misconfigured("devices, backlog and seconds are at least 1")
     if not 0 <= config.speed <= 1000 or (config.seconds is None and config.speed != 1):

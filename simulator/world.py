@@ -6,12 +6,13 @@ catalogue's units and Android's axes: x right, y up along the screen, z out of i
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from simulator.behaviours import BEHAVIOURS, Reals
+from simulator.disturbances import Disturbance, Disturbed, Happening, broken
 from telemetry.batch import Series, Times
 
 RATE_HZ = 100
@@ -30,11 +31,13 @@ _OfTime: TypeAlias = Callable[[Reals], Reals]
 class World:
     """One device.  `chunk(k)` is its readings from `start_ns` + k s to one second later."""
 
-    def __init__(self, seed: int, behaviour: str, start_ns: int) -> None:
+    def __init__(self, seed: int, behaviour: str, start_ns: int, disturbances: Sequence[Disturbance] = ()) -> None:
         random = np.random.default_rng([seed, 0])
+        self._disturbances = tuple(disturbances)
         self._seed = seed
         self._start_ns = start_ns
-        self._behaviour = BEHAVIOURS[behaviour](random)
+        own = BEHAVIOURS[behaviour](random)
+        self._behaviour = Disturbed(own, disturbances) if disturbances else own
         self._mount = _rotation(random)  # phone -> body, (3, 3): held in any way
         self._track = _Track(self._behaviour.speed, self._behaviour.heading)
         self._origin = (random.uniform(-60, 60), random.uniform(-179, 179), random.uniform(0, 500))
@@ -42,6 +45,23 @@ class World:
 
     def chunk(self, k: int) -> list[Series]:
         """The series of second `k` (from 0): motion sensors, position, and every minute the battery."""
+        return broken(self._whole(k), self._disturbances, self._start_ns, self._last_said)
+
+    def happenings(self, device: str) -> list[Happening]:
+        """What will happen to it, by time."""
+        return [
+            Happening(device, d.kind, self._start_ns + round(d.at_s * 1e9), self._start_ns + round(d.end_s * 1e9))
+            for d in self._disturbances
+        ]
+
+    def _last_said(self, disturbance: Disturbance, sensor: str) -> dict[str, float]:
+        """What the sensor read when it broke."""
+        one = next(s for s in self._whole(int(disturbance.at_s)) if s.sensor == sensor)
+        n = max(0, int(np.searchsorted(one.t, self._start_ns + disturbance.at_s * 1e9)) - 1)
+        return {name: float(np.asarray(column, np.float64)[n]) for name, column in one.values.items()}
+
+    def _whole(self, k: int) -> list[Series]:
+        """As sensors say it that are not broken."""
         random = np.random.Generator(np.random.SFC64([self._seed, 1, k]))
         offsets = np.arange(RATE_HZ) * (SECOND_NS // RATE_HZ) + random.integers(0, JITTER_NS, RATE_HZ)
         times = self._start_ns + k * SECOND_NS + offsets

@@ -1,5 +1,7 @@
 """`sensorline simulate` and `verify`: a fleet with a ledger of all that it handed over, and the comparison."""
 
+import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +11,7 @@ import typer
 from sensorline.commands._options import Config, DataDir, Json, Key, Url, load_settings, local_url
 
 if TYPE_CHECKING:
+    from simulator.disturbances import Happening
     from simulator.reconcile import Report
 
 CaFile = Annotated[
@@ -43,6 +46,13 @@ def simulate(
             dir_okay=False,
         ),
     ] = None,
+    disturb: Annotated[
+        str, typer.Option("--disturb", metavar="fall,stuck,...", help="What befalls the devices, by chance.")
+    ] = "",
+    disturb_a_minute: Annotated[float, typer.Option("--disturb-a-minute", min=0, help="How often, a device.")] = 1.0,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="File for what befalls which device when, a JSON line each.")
+    ] = None,
     drain_s: Annotated[float, typer.Option("--drain-s", min=0, help="Seconds to send the rest at the end.")] = 60.0,
     cafile: CaFile = None,
     as_json: Json = False,
@@ -72,6 +82,8 @@ def simulate(
         prefix=prefix,
         drain_s=drain_s,
         cafile=_text(cafile),
+        disturb=tuple(kind for kind in disturb.split(",") if kind),
+        disturb_a_minute=disturb_a_minute,
     )
     _wait_until_up(asked.url, cafile)
     with output.status("simulating") as show:
@@ -79,10 +91,14 @@ def simulate(
         def seen(now: fleet.Progress) -> None:
             show(f"{now.elapsed_s:.0f} s: {now.sent:,} readings acknowledged, {now.pending:,} pending {now.alarm}")
 
+        def planned(happenings: "list[Happening]") -> None:
+            if truth is not None:
+                truth.write_text("".join(json.dumps(asdict(one)) + "\n" for one in happenings))
+
         try:
-            result = loop.run(lambda stop: fleet.run(asked, on_progress=seen, stop=stop))
+            result = loop.run(lambda stop: fleet.run(asked, on_progress=seen, on_planned=planned, stop=stop))
         except OSError as e:
-            raise Misconfigured(f"{ledger} cannot be written ({e.strerror}): choose another --ledger") from e
+            raise Misconfigured(f"{e.filename or ledger} cannot be written ({e.strerror}): choose another file") from e
     if as_json:
         output.json_line(result.to_dict())
     else:
