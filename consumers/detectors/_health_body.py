@@ -57,6 +57,7 @@ _RUN_S = 0.5
 _RUN_FOLDS = 14.0
 _SPIKE_MIN = (8.0, 5.0)
 _SPIKE_LEVELS = 5.0
+_SPIKE_NOISES = 2.5
 _SPIKE_OTHERS = 0.4
 _NOISE_MIN = (6.2, 0.6)
 _NOISE_TAU_S = 0.6
@@ -188,7 +189,13 @@ def _spike(
             others = max(others, out)
     if best <= 0.0:
         return
-    limit = max(_SPIKE_MIN[g], _SPIKE_LEVELS * groups[g, _SLOW], 1.2 * spread, others / _SPIKE_OTHERS)
+    limit = max(
+        _SPIKE_MIN[g],
+        _SPIKE_LEVELS * groups[g, _SLOW],
+        2.0 * spread,
+        _SPIKE_NOISES * groups[g, _LEVEL],
+        others / _SPIKE_OTHERS,
+    )
     seen = axes[axis, _X + 1]
     x = a if axis == 3 * g else (b if axis == 3 * g + 1 else c)
     score = best / limit
@@ -222,10 +229,10 @@ def _noise(
         limit *= 2.0  # at low rates a movement itself is rough
     if known:
         limit = max(limit, math.exp(min(tail_limit(state, 0, _NOISE_FOLDS, _NOISE_MARGIN), 50.0)))
-    rate = 1.0 - math.exp(-dt_s / _NOISE_TAU_S)
+    rate = dt_s / (_NOISE_TAU_S + dt_s)
     state[_LEVEL] += rate * (min(e, _NOISE_CLIP * limit) - state[_LEVEL])
     level = state[_LEVEL]
-    slow = 1.0 - math.exp(-dt_s / _SLOW_TAU_S)
+    slow = dt_s / (_SLOW_TAU_S + dt_s)
     state[_SLOW] += slow * (min(e, 3.0 * state[_SLOW] + 0.1) - state[_SLOW])
     other = groups[1 - g]
     moved = 1.0
@@ -256,7 +263,7 @@ def _gravity(
         state[_STARTED] = 1.0
         state[_MX], state[_MY], state[_MZ], state[_MEAN] = a, b, c, size
         state[_OFF_FROM] = -1.0
-    rate = 1.0 - math.exp(-dt_s / _GRAVITY_TAU_S)
+    rate = dt_s / (_GRAVITY_TAU_S + dt_s)
     state[_MX] += rate * (a - state[_MX])
     state[_MY] += rate * (b - state[_MY])
     state[_MZ] += rate * (c - state[_MZ])

@@ -13,6 +13,7 @@ import numpy as np
 from consumers import detectors
 from consumers.detectors import _health_body as body
 from consumers.detectors import _health_clock as clock
+from consumers.detectors import _health_drift as drift
 from consumers.detectors import _health_gps as gps
 from consumers.detectors._health_board import FEATURE, HIGH, KINDS, LOW, SCORE, SEEN, SINCE, rows_of
 
@@ -21,6 +22,7 @@ _GPS = ("latitude", "longitude", "speed", ("horizontalAccuracy", "horizontal_acc
 _BLOCK_ROWS = 2_048  # what the board holds; where a block ends changes nothing
 _BODY_BASE = len(clock.FEATURES)
 _GPS_BASE = _BODY_BASE + len(body.FEATURES)
+_DRIFT_BASE = _GPS_BASE + len(gps.FEATURES)
 
 
 class Detector(detectors.Detector):
@@ -31,7 +33,7 @@ class Detector(detectors.Detector):
 
     def features(self) -> tuple[detectors.Feature, ...]:
         """The rules' features."""
-        fixed = (*clock.FEATURES, *body.FEATURES, *gps.FEATURES)
+        fixed = (*clock.FEATURES, *body.FEATURES, *gps.FEATURES, *drift.FEATURES)
         return tuple(detectors.Feature(name, unit) for name, unit in fixed)
 
     def _fresh(self) -> detectors.State:
@@ -46,6 +48,13 @@ class Detector(detectors.Detector):
             "gps": np.zeros(gps.GPS_SLOTS),
             "gps_ns": np.zeros(gps.GPS_INTS, np.int64),
             "gps_ring": np.zeros((gps.RING, 4)),
+            "tick": np.zeros(drift.TICK_SLOTS),
+            "tick_ns": np.zeros(drift.DRIFT_INTS, np.int64),
+            "slow": np.zeros(drift.SLOW_SLOTS),
+            "model_p": np.zeros((drift.INPUTS, drift.INPUTS)),
+            "model_w": np.zeros((drift.INPUTS, 3)),
+            "turn_p": np.zeros((drift.TURN_INPUTS, drift.TURN_INPUTS)),
+            "turn_w": np.zeros((drift.TURN_INPUTS, 3)),
         }
 
     def _advance(self, state: detectors.State, t_ns: detectors.Times, values: detectors.Floats) -> detectors.Verdict:
@@ -64,6 +73,8 @@ class Detector(detectors.Detector):
         axes, since, groups, gravity = (state[name] for name in ("axes", "axes_ns", "groups", "gravity"))
         body.body(rows, values, self._columns(_BODY), axes, since, groups, gravity, _BODY_BASE)
         gps.gps(rows, values, self._columns(_GPS), state["gps"], state["gps_ns"], state["gps_ring"], _GPS_BASE)
+        names = ("tick", "tick_ns", "slow", "model_p", "model_w", "turn_p", "turn_w")
+        drift.drift(rows, values, self._columns((*_BODY, *_GPS[:3])), *(state[name] for name in names), _DRIFT_BASE)
         return _verdict(rows.board, rows.marks, at)
 
     def _columns(self, names: Sequence[str | tuple[str, ...]]) -> detectors.Times:

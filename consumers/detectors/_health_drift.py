@@ -1,0 +1,290 @@
+"""Slow drift of an inertial axis: what it says over many seconds against what the GPS and the other axes say.
+
+At every fix (or every second and a half without one) the means since the last are set against a model that is learned
+by recursive least squares: acceleration from speed times turn rates and from the change of speed, turn rate from the
+change of course.  Both know nothing of how the device is mounted.  The remainder, low-passed, is a drift when it grows
+far beyond its own usual size; a turn of the device grows it at once instead of slowly and is held back.
+"""
+
+import math
+
+import numpy as np
+
+from consumers.detectors._health_board import DRIFT, Floats, Ints, Rows, post
+from consumers.detectors._kernel import kernel
+
+FEATURES = (("slow acceleration beside the movement", "m/s2"), ("slow turn rate beside the course", "rad/s"))
+
+INPUTS = 5  # 1, speed x each turn rate, change of speed
+TURN_INPUTS = 2  # 1, change of course
+SLOW_SLOTS = 6 + 6 + INPUTS + 3 + TURN_INPUTS + 3
+# where each part of the slow state begins: the remainders, their mean squares, the low-passed sides of both models
+_REST, _POWER, _X, _A, _Z, _W = 0, 6, 12, 12 + INPUTS, 15 + INPUTS, 15 + INPUTS + TURN_INPUTS
+# the tick that is being gathered: sums, and what the last one knew
+_SUM, _COUNT, _BEFORE = 0, 6, 8
+_TICKS, _FROM, _SPEED, _SPEED_AT, _COURSE, _HAS_COURSE, _LAT, _LON, _HAS_FIX, _HELD, _HAS_TURN = range(11, 22)
+TICK_SLOTS = 22
+DRIFT_INTS = 1  # since when the remainder has been growing
+
+_TAU_S = 8.0
+_FORGET = 0.998
+_CLIP = (0.5, 0.15)
+_FLOOR = (0.8, 0.11)
+_FOLDS = 3.2
+_LEARN_BELOW = 0.6
+_GROWS_AT = 0.3
+_SETTLE_TICKS = 10
+_WARM_TICKS = 40.0
+_POWER_TICKS = 120.0
+_HELD_S_MAX = 150.0
+_TICK_S_MIN = 0.7
+_TICK_S_MAX = 1.5
+_SPEED_STALE_S = 5.0
+_COURSE_SPEED = 4.0
+_COURSE_GROUND = 3.0
+_TURN_MAX = 0.5
+_CHANGE_MAX = 10.0
+_VALUE_MAX = 200.0
+_M_PER_DEG = 111_195.0
+
+
+@kernel
+def drift(
+    rows: Rows,
+    values: Floats,
+    columns: Ints,
+    tick: Floats,
+    since: Ints,
+    slow: Floats,
+    model_p: Floats,
+    model_w: Floats,
+    turn_p: Floats,
+    turn_w: Floats,
+    base: int,
+) -> None:
+    """Judge rows; `columns` int64[9]: ax..gz, latitude, longitude, speed (-1: absent)."""
+    for i in range(len(rows.t_ns)):
+        if rows.broken[i] != 0 or tick[_FROM] == 0.0:
+            _gather_anew(tick, rows.now_s[i])
+            tick[_HAS_COURSE] = 0.0
+            tick[_HAS_FIX] = 0.0
+            tick[_HAS_TURN] = 0.0
+        for g in range(2):
+            a, b, c = (
+                _cell(values, i, columns[3 * g]),
+                _cell(values, i, columns[3 * g + 1]),
+                _cell(values, i, columns[3 * g + 2]),
+            )
+            if not math.isnan(a + b + c):
+                tick[_SUM + 3 * g] += min(max(a, -_VALUE_MAX), _VALUE_MAX)
+                tick[_SUM + 3 * g + 1] += min(max(b, -_VALUE_MAX), _VALUE_MAX)
+                tick[_SUM + 3 * g + 2] += min(max(c, -_VALUE_MAX), _VALUE_MAX)
+                tick[_COUNT + g] += 1.0
+        dt_s = rows.now_s[i] + 1.0 - tick[_FROM]
+        lat, lon = _cell(values, i, columns[6]), _cell(values, i, columns[7])
+        fix = not math.isnan(lat + lon) and abs(lat) <= 90.0 and abs(lon) <= 360.0
+        if dt_s < _TICK_S_MIN or not (fix or dt_s >= _TICK_S_MAX):
+            continue
+        speed, change, turn = 0.0, 0.0, 0.0
+        if fix:
+            speed, change, turn = _course(tick, lat, lon, _cell(values, i, columns[8]), rows.now_s[i], dt_s)
+        else:
+            tick[_HAS_COURSE] = 0.0
+            tick[_HAS_FIX] = 0.0
+            if rows.now_s[i] - tick[_SPEED_AT] < _SPEED_STALE_S:
+                speed = tick[_SPEED]
+        _tick(rows, i, tick, since, slow, model_p, model_w, turn_p, turn_w, speed, change, turn, min(dt_s, 5.0), base)
+        _gather_anew(tick, rows.now_s[i])
+
+
+@kernel
+def _cell(values: Floats, i: int, column: int) -> float:
+    return float(values[i, column]) if column >= 0 else math.nan
+
+
+@kernel
+def _gather_anew(tick: Floats, now_s: float) -> None:
+    for j in range(_SUM, _BEFORE):
+        tick[j] = 0.0
+    tick[_FROM] = now_s + 1.0  # 0 = never
+
+
+@kernel
+def _course(
+    tick: Floats, lat: float, lon: float, speed: float, now_s: float, dt_s: float
+) -> tuple[float, float, float]:
+    """Mean speed, change of speed and of course (m/s, m/s2, rad/s) between the last fix and this one."""
+    if not speed >= 0.0:
+        speed = 0.0
+    speed = min(speed, _VALUE_MAX)
+    mean, change, turn = speed, 0.0, 0.0
+    if now_s - tick[_SPEED_AT] < _SPEED_STALE_S:
+        mean = 0.5 * (speed + tick[_SPEED])
+        change = min(max((speed - tick[_SPEED]) / dt_s, -_CHANGE_MAX), _CHANGE_MAX)
+    has_course = 0.0
+    if tick[_HAS_FIX] > 0.0:
+        north = (lat - tick[_LAT]) * _M_PER_DEG
+        east = (lon - tick[_LON]) * _M_PER_DEG * math.cos(math.radians(lat))
+        if mean > _COURSE_SPEED and math.sqrt(north * north + east * east) > _COURSE_GROUND * dt_s:
+            course = math.atan2(north, east)
+            has_course = 1.0
+            if tick[_HAS_COURSE] > 0.0:
+                turned = course - tick[_COURSE]
+                turned -= 2.0 * math.pi * math.floor((turned + math.pi) / (2.0 * math.pi))
+                turn = min(max(turned / dt_s, -_TURN_MAX), _TURN_MAX)
+            tick[_COURSE] = course
+    tick[_HAS_COURSE] = has_course
+    tick[_HAS_FIX] = 1.0
+    tick[_LAT], tick[_LON], tick[_SPEED], tick[_SPEED_AT] = lat, lon, speed, now_s
+    return mean, change, turn
+
+
+@kernel
+def _tick(
+    rows: Rows,
+    i: int,
+    tick: Floats,
+    since: Ints,
+    slow: Floats,
+    model_p: Floats,
+    model_w: Floats,
+    turn_p: Floats,
+    turn_w: Floats,
+    speed: float,
+    change: float,
+    turn: float,
+    dt_s: float,
+    base: int,
+) -> None:
+    if tick[_COUNT] == 0.0 and tick[_COUNT + 1] == 0.0:
+        return
+    if tick[_TICKS] == 0.0:
+        since[0] = rows.t_ns[i]
+        for j in range(SLOW_SLOTS):
+            slow[j] = 0.0
+        _fresh_model(model_p, model_w)
+        _fresh_model(turn_p, turn_w)
+    tick[_TICKS] += 1.0
+    a, w = _means(tick)
+    x = np.array([1.0, speed * w[0], speed * w[1], speed * w[2], change])
+    for j in range(3):  # a change of course lies half a tick behind
+        now = w[j]
+        if tick[_HAS_TURN] > 0.0:
+            w[j] = 0.5 * (now + tick[_BEFORE + j])
+        tick[_BEFORE + j] = now
+    tick[_HAS_TURN] = 1.0
+    z = np.array([1.0, turn])
+    rate = dt_s / (_TAU_S + 0.5 * dt_s)
+    best, axis, limit = 0.0, 0, 1.0
+    if tick[_COUNT] > 0.0:
+        s, j, at = _rest(tick[_TICKS], slow, 0, a, x, model_p, model_w, rate, _X, _A)
+        best, axis, limit = s, j, at
+    if tick[_COUNT + 1] > 0.0:
+        s, j, at = _rest(tick[_TICKS], slow, 3, w, z, turn_p, turn_w, rate, _Z, _W)
+        if s > best:
+            best, axis, limit = s, j, at
+    if best < _GROWS_AT:
+        since[0] = rows.t_ns[i]
+    tick[_HELD] = tick[_HELD] + dt_s if best >= _LEARN_BELOW else 0.0
+    post(rows, i, DRIFT, best, since[0], base + axis // 3, slow[_REST + axis], -limit, limit)
+    if tick[_HELD] > _HELD_S_MAX:  # it stays: this is how the sensor is from now on
+        tick[_HELD] = 0.0
+        tick[_TICKS] = 0.0
+
+
+@kernel
+def _means(tick: Floats) -> tuple[Floats, Floats]:
+    """What the accelerometer and the gyroscope said in this tick; 0 where one said nothing."""
+    a, w = np.zeros(3), np.zeros(3)
+    for j in range(3):
+        if tick[_COUNT] > 0.0:
+            a[j] = tick[_SUM + j] / tick[_COUNT]
+        if tick[_COUNT + 1] > 0.0:
+            w[j] = tick[_SUM + 3 + j] / tick[_COUNT + 1]
+    return a, w
+
+
+@kernel
+def _fresh_model(p: Floats, w: Floats) -> None:
+    for j in range(len(p)):
+        for k in range(len(p)):
+            p[j, k] = 1.0 if j == k else 0.0
+        for k in range(3):
+            w[j, k] = 0.0
+
+
+@kernel
+def _rest(
+    ticks: float,
+    slow: Floats,
+    first: int,
+    y: Floats,
+    x: Floats,
+    p: Floats,
+    weights: Floats,
+    rate: float,
+    at_x: int,
+    at_y: int,
+) -> tuple[float, int, float]:
+    """Follow what a sensor's model leaves over; the greatest score, its axis (0..5) and limit.  Then learn."""
+    sensor = first // 3
+    clip = _CLIP[sensor]
+    best, axis, best_limit = -1.0, first, 1.0
+    follow = max(rate, 1.0 / ticks)
+    for j in range(len(x)):
+        slow[at_x + j] += follow * (x[j] - slow[at_x + j])
+    for j in range(3):
+        rest, power = slow[_REST + first + j], slow[_POWER + first + j]
+        e = y[j]
+        for k in range(len(x)):
+            e -= x[k] * weights[k, j]
+        step = e - rest
+        if ticks > _SETTLE_TICKS:
+            grows = abs(rest + rate * step) > abs(rest)
+            rest += rate * (min(max(step, -clip), clip) if grows else step)
+        young = _WARM_TICKS / ticks
+        limit = max(_FLOOR[sensor], _FOLDS * math.sqrt(power)) * (1.0 + young * young)
+        score = abs(rest) / limit
+        if score > best:
+            best, axis, best_limit = score, first + j, limit
+        if ticks > _SETTLE_TICKS and score < 1.0:
+            usual = min(rest * rest, 0.36 * limit * limit)
+            slow[_POWER + first + j] += max(1.0 / _POWER_TICKS, 1.0 / (ticks - _SETTLE_TICKS)) * (usual - power)
+        slow[_REST + first + j] = rest
+        held = y[j]
+        if ticks > 2 * _SETTLE_TICKS:
+            held += min(max(step, -2.0 * clip), 2.0 * clip) - step
+        slow[at_y + j] += follow * (held - slow[at_y + j])
+    if best < _LEARN_BELOW:
+        _learn(slow, at_x, at_y, p, weights, 1.0)
+    elif ticks < 60.0:
+        _learn(slow, at_x, at_y, p, weights, 0.1)
+    return best, axis, best_limit
+
+
+@kernel
+def _learn(slow: Floats, at_x: int, at_y: int, p: Floats, weights: Floats, weight: float) -> None:
+    """One step of recursive least squares with forgetting, on the low-passed sides."""
+    n = len(p)
+    px = np.zeros(n)
+    total = _FORGET
+    for j in range(n):
+        for k in range(n):
+            px[j] += p[j, k] * slow[at_x + k]
+    for j in range(n):
+        total += weight * slow[at_x + j] * px[j]
+    for j in range(3):
+        e = slow[at_y + j]
+        for k in range(n):
+            e -= slow[at_x + k] * weights[k, j]
+        for k in range(n):
+            weights[k, j] += weight * px[k] / total * e
+    trace = 0.0
+    for j in range(n):
+        for k in range(n):
+            p[j, k] -= weight * px[j] * px[k] / total
+        trace += p[j, j]
+    if trace < 50.0 * n:  # forgetting stops where nothing excites the model
+        for j in range(n):
+            for k in range(n):
+                p[j, k] /= _FORGET
