@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     few: float  # widens the scale of a level that came back seldom: 1 + few / times
     slow: float  # widens the scale of a channel that wanders more than it trembles
     step: float  # a scale is at least this share of the channel's smallest step
+    spike: float  # one row that is so many usual moves out, alone, is not looked at
     clip: float  # one row pulls a level at most so many scales
     relearn_rows: int  # after so long in alarm the new level is the usual one
     absent_rows: int  # a channel that has been absent so long is no longer in alarm
@@ -41,9 +42,10 @@ SETTINGS = Settings(
     doubt_blocks=16,
     warm_rows=100,
     horizon_rows=400,
-    few=12.0,
+    few=30.0,
     slow=3.0,
     step=0.1,
+    spike=6.0,
     clip=20.0,
     relearn_rows=1800,
     absent_rows=60,
@@ -51,23 +53,46 @@ SETTINGS = Settings(
 
 HUGE = 1e150  # its square is still finite; anything beyond is taken as this
 TOP = 1e6  # scores end here
+TALL_KEPT = 0.999  # a row: of the second tallest lone excursion, which makes such excursions usual
+MOVE_RATE = 0.05  # weight of the newest row in the usual move from row to row
 BELOW = 1.0 - 1e-9  # the highest score without an alarm
 FORGET = 0.9999  # a block: how long a shift that was learned stays a usual size of shift
 
 # what is known of a channel now (floats)
-LAST, BEFORE, FILTERED, LEVEL, SEEN, CENTRE, SCALE, NOISE, QUANTUM, KNOWN, SUM, SQUARES, RATIO = range(13)
-FLOATS = 13
+LAST, BEFORE, VALUE, MOVE, TALL, TALLER, LEVEL, SEEN, CENTRE, SCALE, NOISE, QUANTUM, KNOWN, SUM, SQUARES, RATIO = range(
+    16
+)
+FLOATS = 16
 # ... and counts of it
 BLOCKS, START, IN_BLOCK, ALARM, ALARM_ROWS, CALM_ROWS, ABSENT_ROWS, SINCE = range(8)
 COUNTS = 8
 
 
 @kernel
-def _middle(a: float, b: float, c: float) -> float:
-    """The median of three: one row alone, however far out, is not a level."""
-    if a != a or b != b:
-        return c
-    return max(min(a, b), min(max(a, b), c))
+def known(x: float) -> bool:
+    """Not NaN."""
+    return not np.isnan(x)
+
+
+@kernel
+def _despiked(now: Floats, x: float, s: Settings) -> float:
+    """The value, or the median of the newest three where it alone is further out than any two before; NaN for a channel's first two."""
+    low, high = min(now[BEFORE], now[LAST]), max(now[BEFORE], now[LAST])
+    fresh = not known(now[BEFORE])
+    now[BEFORE], now[LAST] = now[LAST], x
+    if fresh:
+        return float(np.nan)
+    middle = max(low, min(high, x))
+    out = abs(x - middle)
+    v = x if out <= max(s.spike * max(now[MOVE], now[QUANTUM]), 1.5 * now[TALL]) else middle
+    now[TALL], now[TALLER] = TALL_KEPT * max(now[TALL], min(out, now[TALLER])), TALL_KEPT * max(now[TALLER], out)
+    if known(now[VALUE]):
+        moved = abs(v - now[VALUE])
+        now[MOVE] += MOVE_RATE * (moved - now[MOVE])
+        if moved > 0.0 and (moved < now[QUANTUM] or now[QUANTUM] == 0.0):
+            now[QUANTUM] = moved
+    now[VALUE] = v
+    return v
 
 
 @kernel
@@ -81,7 +106,7 @@ def _usual(means: Floats, spreads: Floats, start: int, n: int, step: float, s: S
         block[i] = means[j]
         noise2 += spreads[j] / n
         centre += means[j] / n
-    wide = max(int(round(1.0 / s.smooth / s.block_rows)), 1)
+    wide = max(round(1.0 / s.smooth / s.block_rows), 1)
     k = n - wide + 1
     level = np.empty(k)
     raw, wander = 0.0, 0.0
@@ -136,34 +161,27 @@ def _learn_block(now: Floats, count: Counts, means: Floats, spreads: Floats, s: 
         return
     now[KNOWN] *= FORGET
     centre, scale, noise = _usual(means, spreads, count[START], use, now[QUANTUM], s)
-    now[CENTRE], now[SCALE], now[NOISE] = centre, max(scale, max(1e-12 * abs(centre), now[KNOWN])), noise
+    now[CENTRE], now[SCALE], now[NOISE] = centre, max(scale, 1e-12 * abs(centre), now[KNOWN]), noise
 
 
 @kernel
 def _take(now: Floats, count: Counts, x: float, s: Settings) -> None:
     """One present value: the level follows it, and the block takes it in."""
-    v = _middle(now[BEFORE], now[LAST], x)
-    if now[LAST] == now[LAST]:
-        moved = abs(v - now[FILTERED]) if now[FILTERED] == now[FILTERED] else 0.0
-        if moved > 0.0 and (moved < now[QUANTUM] or now[QUANTUM] == 0.0):
-            now[QUANTUM] = moved
-    now[BEFORE], now[LAST], now[FILTERED] = now[LAST], x, v
+    v = _despiked(now, x, s)
+    if not known(v):
+        return
+    now[SEEN] = now[SEEN] + s.smooth * (v - now[SEEN]) if known(now[SEEN]) else v
     scale = max(now[SCALE], s.step * now[QUANTUM])
-    now[SEEN] += s.smooth * (v - now[SEEN]) if now[SEEN] == now[SEEN] else 0.0
-    if now[SEEN] != now[SEEN]:
-        now[SEEN] = v
-    if now[SCALE] == now[SCALE]:
+    if known(now[SCALE]):
         reach = s.clip * (scale + now[NOISE])
         v = min(max(v, now[CENTRE] - reach), now[CENTRE] + reach)
-    if now[LEVEL] != now[LEVEL]:
-        now[LEVEL] = v
-    now[LEVEL] += s.smooth * (v - now[LEVEL])
+    now[LEVEL] = now[LEVEL] + s.smooth * (v - now[LEVEL]) if known(now[LEVEL]) else v
     count[IN_BLOCK] += 1
     step = v - now[SUM]
     now[SUM] += step / count[IN_BLOCK]
     now[SQUARES] += step * (v - now[SUM])
     now[RATIO] = 0.0
-    if now[SCALE] == now[SCALE]:
+    if known(now[SCALE]):
         away = abs(now[LEVEL] - now[CENTRE])
         now[RATIO] = min(away / scale / s.threshold, TOP) if away > 0.0 else 0.0
 
@@ -194,7 +212,7 @@ def advance(
     values: Floats, t_ns: Counts, now: Floats, count: Counts, means: Floats, spreads: Floats, rows: Counts,
     score: Floats, lead: Counts, what: Floats, since: Counts, s: Settings,
 ) -> None:  # fmt: skip
-    """Score and learn rows [n, channels]; where a row is in alarm, `lead` is its channel and `what` its seen, low, high."""
+    """Score and learn rows [n, channels]; in alarm `lead` is the channel, `what` its seen, low, high."""
     n, channels = values.shape
     for i in range(n):
         rows[0] += 1

@@ -39,7 +39,19 @@ class Detector(detectors.Detector):
         channels = len(self._names)
         ring = self.SETTINGS.fit_blocks + self.SETTINGS.doubt_blocks
         now = np.full((channels, kernels.FLOATS), np.nan)
-        now[:, [kernels.QUANTUM, kernels.KNOWN, kernels.SUM, kernels.SQUARES, kernels.RATIO]] = 0.0
+        now[
+            :,
+            [
+                kernels.MOVE,
+                kernels.TALL,
+                kernels.TALLER,
+                kernels.QUANTUM,
+                kernels.KNOWN,
+                kernels.SUM,
+                kernels.SQUARES,
+                kernels.RATIO,
+            ],
+        ] = 0.0
         return {
             "now": now,
             "count": np.zeros((channels, kernels.COUNTS), np.int64),
