@@ -103,7 +103,7 @@ class Features:
     def combine(self, parts: Floats) -> Floats:
         """The vector of consecutive parts together: float64[p, size] to float64[size], p >= 1."""
         if len(parts) == 1:
-            return parts[0]
+            return np.asarray(parts[0])
         return np.concatenate(
             [block.combine(parts[:, piece]) for block, piece in zip(self._blocks, self._slices, strict=True)]
         )

@@ -47,4 +47,4 @@ class Derivative:
         """See `Block`."""
         k = len(self._fields)
         pairs, squares = summaries[:, :k], summaries[:, k:]
-        return np.sqrt(np.divide(squares, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0))
+        return np.asarray(np.sqrt(np.divide(squares, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)))

@@ -35,7 +35,7 @@ class Path:
     def summarise(self, rows: Rows) -> Floats:
         """See `Block`."""
         out = np.zeros((len(rows.starts), SIZE))
-        known = rows.present[:, self._columns].all(axis=1)
+        known = rows.present[:, self._columns[0]] & rows.present[:, self._columns[1]]
         for i, (start, n) in enumerate(zip(rows.starts.tolist(), rows.lengths.tolist(), strict=True)):
             part = np.flatnonzero(known[start : start + n]) + start
             if len(part):
@@ -47,7 +47,7 @@ class Path:
         kept = [part for part in parts if part[FIXES] > 0]
         if not kept:
             return np.zeros(SIZE)
-        whole = kept[0].copy()
+        whole: Floats = kept[0].copy()
         for part in kept[1:]:
             leg_s = float(part[FIRST][2] - whole[LAST][2]) + float(part[FIRST][3] - whole[LAST][3]) * 1e-9
             whole[DISTANCE] += apart_m(whole[LAST], part[FIRST]) + part[DISTANCE]

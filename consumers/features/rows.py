@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class Rows:
     def _slot(self) -> Ints:
         """Which (part, field) a value counts for, flat int64[n * k]."""
         fields = self.values.shape[1]
-        return (self.part[:, None] * fields + np.arange(fields)).ravel()
+        return np.ravel(self.part[:, None] * fields + np.arange(fields))
 
     @cached_property
     def counts(self) -> Floats:
@@ -50,7 +50,8 @@ class Rows:
         bit, which blockwise sums do not promise.
         """
         parts, fields = self.shape
-        return np.bincount(self._slot, numbers.ravel(), parts * fields).reshape(parts, fields)
+        sums: Any = np.bincount(self._slot, numbers.ravel(), parts * fields)  # typed as if there were no weights
+        return cast(Floats, sums.reshape(parts, fields))
 
     def present_only(self, numbers: Floats) -> Floats:
         """The same with 0 where the value is absent: it changes no sum."""
@@ -70,7 +71,7 @@ class Rows:
         if self.is_complete:
             return np.concatenate((numbers[:1], numbers[:-1]))
         wide = np.broadcast_to(numbers, self.values.shape)
-        return np.take_along_axis(wide, np.maximum(self._latest, 0), axis=0)
+        return wide[np.maximum(self._latest, 0), np.arange(self.values.shape[1])]
 
     @cached_property
     def _latest(self) -> Ints:

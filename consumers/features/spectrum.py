@@ -9,6 +9,7 @@ A band is absent where a part is shorter than one period of it or was sampled to
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Spectrum:
     def read(self, summaries: Floats) -> Floats:
         """See `Block`."""
         rows, powers = np.hsplit(summaries, 2)
-        return np.divide(powers, rows, out=np.full(rows.shape, np.nan), where=rows > 0)
+        return np.asarray(np.divide(powers, rows, out=np.full(rows.shape, np.nan), where=rows > 0))
 
 
 def rate_hz(t_ns: Ints) -> float:
@@ -84,7 +85,8 @@ def _powers(values: Floats, rate: float) -> Floats:
     inside = (band >= 0) & (band < BANDS)
     inside[0] = False
     slot = band[inside, None] * fields + np.arange(fields)
-    return np.bincount(slot.ravel(), power[inside].ravel(), BANDS * fields).reshape(BANDS, fields)
+    sums: Any = np.bincount(slot.ravel(), power[inside].ravel(), BANDS * fields)  # typed as if there were no weights
+    return cast(Floats, sums.reshape(BANDS, fields))
 
 
 @lru_cache(maxsize=256)

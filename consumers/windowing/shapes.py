@@ -1,0 +1,77 @@
+"""What windows there can be, how long they wait, and how they come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from telemetry.errors import Misconfigured
+from telemetry.window import Floats, Ints
+
+EPOCH_REVISIONS = 2**32
+PANES_MAX = 4096  # of the widest window: what a stream may have to keep and to combine
+
+Kind = Literal["tumbling", "sliding", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A kind of window: every `step_ns` one of `width_ns`; of session windows the width is 0 and the step the gap."""
+
+    kind: Kind
+    width_ns: int
+    step_ns: int
+
+
+def tumbling(width_ns: int) -> Shape:
+    """One after the other.  Raises `Misconfigured`."""
+    return sliding(width_ns, width_ns, "tumbling")
+
+
+def sliding(width_ns: int, step_ns: int, kind: Kind = "sliding") -> Shape:
+    """Overlapping ones.  Raises `Misconfigured`."""
+    if not 0 < step_ns <= width_ns:
+        raise Misconfigured(f"a {kind} window needs a width and a step from 1 ns to the width")
+    return Shape(kind, width_ns, step_ns)
+
+
+def session(gap_ns: int) -> Shape:
+    """Rows that are less than a gap apart.  Raises `Misconfigured`."""
+    if gap_ns <= 0:
+        raise Misconfigured("a session window needs a gap")
+    return Shape("session", 0, gap_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How far behind the newest time the watermark is, and how far behind that a row may come."""
+
+    delay_ns: int
+    lateness_ns: int
+
+    @property
+    def horizon_ns(self) -> int:
+        """How far behind the newest time a row still counts."""
+        return self.delay_ns + self.lateness_ns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Emitted:
+    """w windows of one shape by start, columns of w; `summaries` is float64[w, features.size] (see `Features.read`).
+
+    A `count` of 0 says that a session window is no more: it went into another.
+    """
+
+    shape: Shape
+    start_ns: Ints
+    end_ns: Ints
+    count: Ints
+    revision: Ints
+    summaries: Floats
+
+
+def emitted(shape: Shape, windows: Sequence[tuple[int, int, int, int]], summaries: Sequence[Floats]) -> Emitted:
+    """Of (start, end, count, revision) each."""
+    columns = np.array(windows, np.int64).T
+    return Emitted(shape, columns[0], columns[1], columns[2], columns[3], np.stack(summaries))
