@@ -9,10 +9,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, TypeAlias
 
 import msgspec
 
+from telemetry.batch import TIME_NS_MAX
 from telemetry.errors import Malformed
+
+Ns: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=TIME_NS_MAX)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Severity(StrEnum):
@@ -46,26 +51,26 @@ class Anomaly(msgspec.Struct, frozen=True):
     """Times are device times, UTC nanoseconds.  `stream` is the sensor, or "motion" where several make one stream."""
 
     id: str
-    version: int
+    version: Count
     device: str
     session: str
     stream: str
     kind: str
     severity: Severity
-    start_ns: int
-    end_ns: int  # as far as is known
+    start_ns: Ns
+    end_ns: Ns  # as far as is known
     is_open: bool
     score: float  # the peak, in units of the alarm's threshold
-    peak_ns: int
+    peak_ns: Ns
     words: str
     evidence: tuple[Evidence, ...]
     detector: str
     model: int
     is_live: bool  # False: found in a backlog or after the fact; it raises no alert
-    received_ns: int  # when the gateway had the batch that opened it
-    updated_ns: int  # when the gateway had the batch of this update
-    partition: int  # where that batch is in the log
-    offset: int
+    received_ns: Ns  # when the gateway had the batch that opened it
+    updated_ns: Ns  # when the gateway had the batch of this update
+    partition: Count  # where that batch is in the log
+    offset: Count
     samples: Samples = Samples()
 
 

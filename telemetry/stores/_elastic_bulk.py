@@ -67,14 +67,16 @@ async def create_rows(
     return ended
 
 
-async def send(elastic: Elastic, index: str, body: bytes, *, retry: Retry, clock: Clock) -> Sequence[Mapping[str, Any]]:
+async def send(
+    elastic: Elastic, index: str, body: bytes, *, retry: Retry, clock: Clock, content_type: str = SMILE
+) -> Sequence[Mapping[str, Any]]:
     """One bulk request, sent again as a whole while it or an item in it fails for the cluster's reasons.
 
     For small documents of which a repeated write changes nothing.  Returns the items' results in order.
     """
     for attempt in range(retry.attempts_max):
         try:
-            items = _items(await _post(elastic, index, body))
+            items = _items(await _post(elastic, index, body, content_type))
             bad = [i for i in items if i["status"] not in {200, 201, 404, 409}]
             if not bad:
                 return items
@@ -125,8 +127,8 @@ async def _pause(attempt: int, retry: Retry, clock: Clock, why: StoreUnavailable
     await clock.sleep(retry.wait_s(attempt))
 
 
-async def _post(elastic: Elastic, index: str, body: bytes) -> Answer:
-    answer = await elastic.request("POST", f"/{index}/_bulk?{_FILTER}", body, content_type=SMILE)
+async def _post(elastic: Elastic, index: str, body: bytes, content_type: str = SMILE) -> Answer:
+    answer = await elastic.request("POST", f"/{index}/_bulk?{_FILTER}", body, content_type=content_type)
     if answer.status >= 300:
         raise refused(answer, f"a bulk request to {index}")
     return answer

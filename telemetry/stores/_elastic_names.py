@@ -40,17 +40,40 @@ class Names:
         """One document a session: the ledger's."""
         return f"{self.prefix}sessions"
 
+    @property
+    def anomalies(self) -> str:
+        """One document an anomaly."""
+        return f"{self.prefix}anomalies"
+
+    @property
+    def windows(self) -> str:
+        """The pattern of every index with windows."""
+        return f"{self.prefix}windows-*"
+
+    @property
+    def windows_skewed(self) -> str:
+        """As `skewed`."""
+        return f"{self.prefix}windows-skewed"
+
     def day(self, day: int) -> str:
-        """The index of a day, counted from 1970."""
-        return f"{self.prefix}readings-{str(np.datetime64(day, 'D')).replace('-', '.')}"
+        """The index of a day's rows, counted from 1970."""
+        return f"{self.prefix}readings-{_dotted(day)}"
+
+    def windows_day(self, day: int) -> str:
+        """The index of a day's windows."""
+        return f"{self.prefix}windows-{_dotted(day)}"
 
     def day_of(self, index: str) -> int | None:
-        """The day of an index, None when it is not a day's."""
-        head = f"{self.prefix}readings-"
+        """The day of an index of rows or windows, None when it is not a day's."""
+        date = index.removeprefix(self.prefix).partition("-")[2]
         try:
-            return int(np.datetime64(index.removeprefix(head).replace(".", "-"), "D").astype(np.int64))
+            return int(np.datetime64(date.replace(".", "-"), "D").astype(np.int64))
         except ValueError:
             return None
+
+
+def _dotted(day: int) -> str:
+    return str(np.datetime64(day, "D")).replace("-", ".")
 
 
 def iso_text(t: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ _PAGE = 5_000
 async def delete_device(elastic: Elastic, names: Names, device: str, *, retry: Retry, clock: Clock) -> int:
     """Rows first: while a claim stands, a resend finds it and a second call finds the rest."""
     rows = 0
-    for index in (names.readings, names.claims, names.sessions):
+    for index in (names.readings, names.claims, names.sessions, names.anomalies, names.windows):
         await _refresh(elastic, index)
         gone = await _delete_found(elastic, index, filtered(device=device), retry=retry, clock=clock)
         rows += gone if index == names.readings else 0
@@ -23,20 +23,31 @@ async def delete_device(elastic: Elastic, names: Names, device: str, *, retry: R
 
 
 async def prune(elastic: Elastic, names: Names, *, before_ns: int, retry: Retry, clock: Clock) -> int:
-    """Drop the day indices before the day of `before_ns`, rows as old among the skewed, and claims without rows."""
+    """Drop the day indices before the day of `before_ns`, rows as old among the skewed, claims without rows, anomalies.
+
+    Returns the rows.
+    """
     cut_ns = day_start_ns(before_ns)
     if cut_ns <= 0:
         return 0
-    await _refresh(elastic, names.readings)
+    old, dropped = filtered(0, cut_ns - 1), {}
+    for pattern, skewed in ((names.readings, names.skewed), (names.windows, names.windows_skewed)):
+        await _refresh(elastic, pattern)
+        dropped[pattern] = await _drop_days(elastic, names, pattern, cut_ns)
+        dropped[pattern] += await _delete_found(elastic, skewed, old, retry=retry, clock=clock)
+        await _refresh(elastic, pattern)
+    await _forget_claims(elastic, names, cut_ns, retry=retry, clock=clock)
+    await _delete_found(elastic, names.anomalies, old, retry=retry, clock=clock)
+    await _refresh(elastic, names.anomalies)
+    return dropped[names.readings]
+
+
+async def _drop_days(elastic: Elastic, names: Names, pattern: str, cut_ns: int) -> int:
     dropped = 0
-    for index in await _indices(elastic, names):
+    for index in sorted(await ask(elastic, "GET", f"/{pattern}/_alias")):
         day = names.day_of(index)
         if day is not None and day_end_ns(day) <= cut_ns:
             dropped += await _drop(elastic, index)
-    old = filtered(0, cut_ns - 1)
-    dropped += await _delete_found(elastic, names.skewed, old, retry=retry, clock=clock)
-    await _forget_claims(elastic, names, cut_ns, retry=retry, clock=clock)
-    await _refresh(elastic, names.readings)
     return dropped
 
 
@@ -61,10 +72,6 @@ async def _delete_found(elastic: Elastic, index: str, query: Query, *, retry: Re
             results = await send(elastic, place, b"".join(operations), retry=retry, clock=clock)
             deleted += sum(result["status"] == 200 for result in results)
     return deleted
-
-
-async def _indices(elastic: Elastic, names: Names) -> list[str]:
-    return sorted(await ask(elastic, "GET", f"/{names.readings}/_alias"))
 
 
 async def _drop(elastic: Elastic, index: str) -> int:

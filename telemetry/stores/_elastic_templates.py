@@ -93,11 +93,12 @@ async def install(elastic: Elastic, config: Config, names: Names) -> None:
     await _put_settings(elastic, f"_component_template/{settings}", settings_of(config, "readings"))
     composed = {"index_patterns": [names.readings], "priority": _PRIORITY, "composed_of": [mapping, settings]}
     await _put(elastic, f"_index_template/{config.prefix}sensorline-readings", composed)
-    for name, index in (("claims", names.claims), ("sessions", names.sessions)):
+    made = (("claims", names.claims), ("sessions", names.sessions), ("anomalies", names.anomalies))
+    for name, index in (*made, ("windows", names.windows)):
         template = {"mappings": load(f"{name}_mapping"), "settings": settings_of(config, name)}
         whole = {"index_patterns": [index], "priority": _PRIORITY, "template": template}
         await _put(elastic, f"_index_template/{config.prefix}sensorline-{name}", whole)
-    for name, index in (("claims", names.claims), ("sessions", names.sessions)):
+    for name, index in made:
         await _make(elastic, index, load(f"{name}_mapping"))
 
 

@@ -2,7 +2,7 @@
 
 Delivery: idempotent by deterministic ids (`op_type=create`); durable when `write` returns, as the translog of every
 shard copy is fsync'd by then (unless `translog_durability` is set to `async`).  What was written is found by queries
-after the next refresh (`refresh_interval`); claims and sessions are read in real time.
+after the next refresh (`refresh_interval`), anomalies at once; claims and sessions are read in real time.
 """
 
 import ssl
@@ -15,15 +15,18 @@ from elastic_transport import Serializer, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from telemetry import failpoints
+from telemetry.anomaly import Anomaly, Asked
 from telemetry.batch import Batch
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, StoreUnavailable
 from telemetry.outcome import Reason
 from telemetry.ports import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.stores import _elastic_anomalies as anomaly_documents
 from telemetry.stores import _elastic_claims as claim_documents
 from telemetry.stores import _elastic_removal as removal
 from telemetry.stores import _elastic_search as search
 from telemetry.stores import _elastic_sessions as session_documents
+from telemetry.stores import _elastic_windows as window_documents
 from telemetry.stores._buckets import bounds
 from telemetry.stores._days import oldest_kept_ns
 from telemetry.stores._elastic_bulk import Ended, Retry, create_rows
@@ -33,6 +36,7 @@ from telemetry.stores._elastic_http import JSON, Answer, ask
 from telemetry.stores._elastic_names import Names
 from telemetry.stores._elastic_rows import Chunk, Window, chunks_of
 from telemetry.stores._elastic_templates import install
+from telemetry.window import Windows
 
 __all__ = ["Config", "ElasticsearchStore", "open"]
 
@@ -204,6 +208,36 @@ class ElasticsearchStore:
             ):
                 yield name, search.table_of(name, [hit["_source"] for hit in hits])
 
+    async def put_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
+        """See `Store`."""
+        await anomaly_documents.put(self._elastic, self._names, anomalies, retry=self._retry, clock=self._clock)
+
+    async def anomalies(self, asked: Asked) -> list[Anomaly]:
+        """See `Store`."""
+        return await anomaly_documents.listed(self._elastic, self._names, asked)
+
+    async def anomaly(self, id_: str) -> Anomaly | None:
+        """See `Store`."""
+        return await anomaly_documents.one(self._elastic, self._names, id_)
+
+    async def put_windows(self, windows: Sequence[Windows]) -> None:
+        """See `Store`."""
+        await window_documents.put(
+            self._elastic,
+            self._names,
+            windows,
+            late_days_max=self._config.late_days_max,
+            bytes_max=self._config.bulk_bytes_max,
+            retry=self._retry,
+            clock=self._clock,
+        )
+
+    async def windows(self, span: Span, *, kind: str, width_ns: int, limit: int) -> pa.Table:
+        """See `Store`."""
+        return await window_documents.listed(
+            self._elastic, self._names, span, kind=kind, width_ns=width_ns, limit=limit, size=self._config.page_rows
+        )
+
     async def delete_device(self, device: str) -> int:
         """See `Store`."""
         return await removal.delete_device(self._elastic, self._names, device, retry=self._retry, clock=self._clock)
@@ -216,7 +250,8 @@ class ElasticsearchStore:
 
     async def refresh(self) -> None:
         """Make what was written visible to queries at once (otherwise after `refresh_interval`)."""
-        for index in (self._names.readings, self._names.claims, self._names.sessions):
+        names = self._names
+        for index in (names.readings, names.claims, names.sessions, names.anomalies, names.windows):
             await ask(self._elastic, "POST", f"/{index}/_refresh", missing_ok=True)
 
 

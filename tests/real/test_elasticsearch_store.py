@@ -1,21 +1,17 @@
 """The store on a real Elasticsearch: every promise of the port, and what only a cluster can do to it."""
 
-import os
 import random
 import sys
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import numpy as np
 import orjson
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ports"))  # the suite's modules import each other by plain name
 
-from stores_builders import Bench, Builder
+from stores_builders import Bench
 from stores_samples import DAY, SECOND, T0, batch, hash_of, item, random_batch, rows, session, xyz
 from test_stores import *  # noqa: F403 - the promises are this module's tests
 from test_stores import WHOLE, exported
@@ -31,74 +27,12 @@ from telemetry.stores._elastic_names import Names
 from telemetry.stores._elastic_sessions import document_of, session_key
 from telemetry.stores._elastic_templates import load
 from tests.faults.http_proxy import LoseReply, Proxy, Refuse, RefuseItems
+from tests.real.elastic_world import *  # noqa: F403 - its fixtures
+from tests.real.elastic_world import Ask, settle
 
 pytestmark = pytest.mark.real
 
 del test_every_adapter_is_put_through_this_suite  # noqa: F821 - of the embedded ones
-
-Ask = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture(scope="session")
-def url(request: pytest.FixtureRequest) -> str:
-    """A server that runs already, when the environment names one, or the suite's own."""
-    named = os.environ.get("SENSORLINE_TEST_ELASTICSEARCH")
-    return named or str(request.getfixturevalue("servers").elasticsearch_url)
-
-
-@pytest.fixture
-async def ask(url: str) -> AsyncIterator[Ask]:
-    """A plain request to the server."""
-    async with aiohttp.ClientSession() as session:
-
-        async def send(method: str, path: str, body: Any = None) -> Any:
-            async with session.request(method, url + path, json=body) as answer:
-                content = await answer.json()
-                assert answer.status < 300, content
-                return content
-
-        yield send
-
-
-@pytest.fixture
-async def prefix(ask: Ask) -> AsyncIterator[str]:
-    """A name space of its own; all that is in it is removed afterwards."""
-    name = f"t{uuid.uuid4().hex[:8]}-"
-    yield name
-    indices = await ask("GET", f"/{name}*/_alias?expand_wildcards=all")
-    if indices:
-        await ask("DELETE", f"/{','.join(indices)}")
-    for kind in ("_index_template", "_component_template"):
-        await ask("DELETE", f"/{kind}/{name}*")
-
-
-async def settle(store: Store) -> None:
-    await store.refresh()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-async def bench(url: str, prefix: str, tmp_path: Path) -> AsyncIterator[Bench]:
-    options = {"urls": [url], "prefix": prefix, "backoff_s": 0.01}
-    bench = Bench(Builder("elasticsearch", settle=settle), options, tmp_path)
-    await (await bench.open()).close()  # so that there are templates for `prefix` to remove
-    yield bench
-    await bench.close()
-
-
-@pytest.fixture
-async def proxy(url: str) -> AsyncIterator[Proxy]:
-    async with Proxy(url).run() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def behind(bench: Bench, proxy: Proxy, prefix: str, tmp_path: Path) -> AsyncIterator[Store]:
-    """A store that reaches the server through the proxy."""
-    options = {"urls": [proxy.url], "prefix": prefix, "backoff_s": 0.01}
-    store = open_store("elasticsearch", options, tmp_path, retention_days=3650)
-    await store.start()
-    yield store
-    await store.close()
 
 
 async def test_an_index_of_before_sessions_had_a_clock_is_read_and_learns(bench: Bench, ask: Ask, prefix: str) -> None:
