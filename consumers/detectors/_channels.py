@@ -16,7 +16,9 @@ class Settings(NamedTuple):
 
     threshold: float  # an alarm opens when a level is so many scales from its usual place
     close: float  # ... and closes below this share of it
-    hold_rows: int  # ... once it has stayed there so long
+    back: float  # ... or, away from there, once it has come back to this share of its way
+    back_rows: int  # ... and stayed so long: what is left is then usual
+    rest: float  # ... this much of it
     smooth: float  # weight of the newest row in a level
     block_rows: int  # normal rows are kept as means of so many
     fit_blocks: int  # the newest normal blocks that make the usual place
@@ -33,9 +35,11 @@ class Settings(NamedTuple):
 
 
 SETTINGS = Settings(
-    threshold=3.0,
+    threshold=2.5,
     close=0.6,
-    hold_rows=1,
+    back=0.3,
+    back_rows=20,
+    rest=2.0,
     smooth=0.1,
     block_rows=5,
     fit_blocks=80,
@@ -59,10 +63,10 @@ BELOW = 1.0 - 1e-9  # the highest score without an alarm
 FORGET = 0.9999  # a block: how long a shift that was learned stays a usual size of shift
 
 # what is known of a channel now (floats)
-LAST, BEFORE, VALUE, MOVE, TALL, TALLER, LEVEL, SEEN, CENTRE, SCALE, NOISE, QUANTUM, KNOWN, SUM, SQUARES, RATIO = range(
-    16
-)
-FLOATS = 16
+LAST, BEFORE, VALUE, MOVE, TALL, TALLER, QUANTUM = range(7)  # rows: newest, the one before, without spikes; usual moves
+LEVEL, SEEN, CENTRE, SCALE, NOISE, KNOWN = range(7, 13)  # level (clipped), as seen; where it lives, how far it strays
+SUM, SQUARES, RATIO, PEAK = range(13, 17)  # the block so far; the level's distance in thresholds, and its peak in alarm
+FLOATS = 17
 # ... and counts of it
 BLOCKS, START, IN_BLOCK, ALARM, ALARM_ROWS, CALM_ROWS, ABSENT_ROWS, SINCE = range(8)
 COUNTS = 8
@@ -76,7 +80,10 @@ def known(x: float) -> bool:
 
 @kernel
 def _despiked(now: Floats, x: float, s: Settings) -> float:
-    """The value, or the median of the newest three where it alone is further out than any two before; NaN for a channel's first two."""
+    """The value, or the median of the newest three where it is a lone spike; NaN for a channel's first two.
+
+    A spike is taller than usual moves and than the second tallest one before: what recurs is the channel's nature.
+    """
     low, high = min(now[BEFORE], now[LAST]), max(now[BEFORE], now[LAST])
     fresh = not known(now[BEFORE])
     now[BEFORE], now[LAST] = now[LAST], x
@@ -195,11 +202,17 @@ def _judge(now: Floats, count: Counts, t_ns: int, s: Settings) -> None:
         if now[RATIO] >= 1.0:
             count[ALARM], count[ALARM_ROWS], count[CALM_ROWS] = 1, 0, 0
             count[BLOCKS] = max(count[BLOCKS] - s.doubt_blocks, 0)
+            now[PEAK] = now[RATIO]
         return
+    now[PEAK] = max(now[PEAK], now[RATIO])
     count[ALARM_ROWS] += 1
-    count[CALM_ROWS] = count[CALM_ROWS] + 1 if now[RATIO] < s.close else 0
-    if count[CALM_ROWS] >= s.hold_rows or count[ABSENT_ROWS] > s.absent_rows:
+    count[CALM_ROWS] = count[CALM_ROWS] + 1 if now[RATIO] < s.back * now[PEAK] else 0
+    if now[RATIO] < s.close or count[ABSENT_ROWS] > s.absent_rows:
         count[ALARM] = 0
+    elif count[CALM_ROWS] >= s.back_rows:
+        count[ALARM] = 0
+        now[KNOWN] = max(now[KNOWN], s.rest * abs(now[LEVEL] - now[CENTRE]) / s.threshold)
+        now[SCALE] = max(now[SCALE], now[KNOWN])
     elif count[ALARM_ROWS] >= s.relearn_rows:
         count[ALARM], count[BLOCKS] = 0, 0
         now[KNOWN] = max(now[KNOWN], 1.2 * abs(now[LEVEL] - now[CENTRE]) / s.threshold)
