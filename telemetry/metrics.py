@@ -77,6 +77,12 @@ readings_unjudged = Counter(
     ["why"],
     registry=REGISTRY,
 )
+windows_left_out = Counter(
+    "sensorline_windows_left_out",
+    "Readings (of `value`: single values) that are in no window, by reason: too_late, ahead, time, value.",
+    ["reason"],
+    registry=REGISTRY,
+)
 
 
 def render() -> bytes:

@@ -9,9 +9,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from telemetry.batch import READINGS_MAX
@@ -103,6 +103,41 @@ class Consumers(Section):
     health_port: int = Field(0, ge=0, le=65535, description="of `consume`; 0 = none")
 
 
+class Window(Section):
+    """A kind of window: tumbling (`width_s`), sliding (`width_s`, `slide_s`) or session (`gap_s`)."""
+
+    kind: Literal["tumbling", "sliding", "session"] = "tumbling"
+    width_s: float = Field(0.0, ge=0, le=86_400 * 7, description="of tumbling and sliding windows")
+    slide_s: float = Field(0.0, ge=0, description="a sliding window begins so often")
+    gap_s: float = Field(0.0, ge=0, le=86_400, description="a session window ends so long after its last row")
+
+    @model_validator(mode="after")
+    def _says_what_its_kind_needs(self) -> Self:
+        given = (self.width_s > 0, self.slide_s > 0, self.gap_s > 0)
+        if given != (self.kind != "session", self.kind == "sliding", self.kind == "session"):
+            raise ValueError("tumbling needs width_s, sliding width_s and slide_s, session gap_s, and nothing else")
+        if self.slide_s > self.width_s:
+            raise ValueError("slide_s must not be over width_s")
+        return self
+
+
+_SECOND, _MINUTE = Window(width_s=1.0), Window(width_s=60.0)
+
+
+class Windows(Section):
+    """Windows of readings in event time, and their features."""
+
+    enabled: bool = True
+    every_sensor: tuple[Window, ...] = Field((_SECOND,), description="windows of a sensor that `sensors` does not name")
+    sensors: dict[str, tuple[Window, ...]] = Field(
+        {"location": (_SECOND, _MINUTE)}, description="windows by sensor; an empty list = none; one session at most"
+    )
+    bands: bool = Field(default=True, description="spectral power in octaves, where a sensor gives 10 Hz or more")
+    delay_s: float = Field(0.0, ge=0, le=3600, description="the watermark is so far behind the newest time")
+    lateness_s: float = Field(5.0, ge=0, le=3600, description="a row so far behind the watermark still counts")
+    idle_s: float = Field(10.0, gt=0, description="write a sensor's open windows when it is so long silent")
+
+
 class Retention(Section):
     """How long things are kept."""
 
@@ -144,6 +179,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     consumers: Consumers = Consumers()
     retention: Retention = Retention()
+    windows: Windows = Windows()
     detect: Detect = Detect()
     log_level: str = "info"
 

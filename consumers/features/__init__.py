@@ -23,6 +23,8 @@ from telemetry.batch import Series
 from telemetry.reading import CATALOGUE, Kind
 from telemetry.window import Floats, Ints
 
+CELLS_MAX = 4096  # raw values that are kept of one part
+ROWS_MAX = 1024
 VALUE_MAX = 1e100  # beyond it squares of sums overflow: such a value counts as absent, and is counted as unusable
 
 JERKY = frozenset({"acceleration", "acceleration_uncalibrated", "linear_acceleration"})
@@ -71,6 +73,7 @@ class Features:
             self._blocks.append(Spectrum(self.fields))
         if sensor == "location":
             self._blocks.append(Path(self.fields.index("latitude"), self.fields.index("longitude")))
+        self.rows_max = min(ROWS_MAX, CELLS_MAX // max(1, len(self.fields)))  # raw rows that are kept of one part
         bounds = np.cumsum([0, *(block.size for block in self._blocks)])
         self._slices = [slice(a, b) for a, b in pairwise(bounds.tolist())]
         self.size = int(bounds[-1])

@@ -13,24 +13,23 @@ Rules, which hold row by row, so that it does not matter how batches were cut:
   common divisor of all widths and steps).  A session window ends `step_ns` after its last row; a late row may bridge
   two, and the absorbed one is written again with a count of 0.
 - A pane keeps its rows until they can change no more: within the lateness the order in which they come changes no bit
-  of any feature.  Of more than `ROWS_MAX` rows in one pane, or in one session window, the earlier ones are summarised
-  in the order in which they came; then only count, min and max are free of that order.
+  of any feature.  Of more than `Features.rows_max` rows in one pane, or in one session window, the earlier ones are
+  summarised in the order in which they came; then only count, min and max are free of that order.
 """
 
 from consumers.windowing.order import STEP_ROWS, Left
-from consumers.windowing.rows import ROWS_MAX
-from consumers.windowing.shapes import EPOCH_REVISIONS, Emitted, Patience, Shape, session, sliding, tumbling
+from consumers.windowing.shapes import EPOCH_REVISIONS, Emitted, Patience, Shape, checked, session, sliding, tumbling
 from consumers.windowing.stream import Stream
 
 __all__ = [
     "EPOCH_REVISIONS",
-    "ROWS_MAX",
     "STEP_ROWS",
     "Emitted",
     "Left",
     "Patience",
     "Shape",
     "Stream",
+    "checked",
     "session",
     "sliding",
     "tumbling",

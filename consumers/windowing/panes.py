@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from consumers.features import Features
 from consumers.windowing.frozen import FrozenCells, freeze_cells, thaw_cells
 from consumers.windowing.rows import Cell, summarise
-from consumers.windowing.shapes import Emitted, Shape, emitted
+from consumers.windowing.shapes import Emitted, Shape, emitted, pane_ns
 from telemetry.window import Floats, Ints
 
 STEPS_MAX = 64  # more steps of the watermark than this at once: look at the panes there are instead
@@ -31,7 +30,7 @@ class Panes:
     def __init__(self, features: Features, shapes: Sequence[Shape], revision: int) -> None:
         self._features = features
         self._shapes = tuple(shapes)
-        self._width_ns = gcd(*(n for shape in shapes for n in (shape.width_ns, shape.step_ns)))
+        self._width_ns = pane_ns(shapes)
         self._widest_ns = max(shape.width_ns for shape in shapes)
         self._revision = revision
         self._cells: dict[int, Cell] = {}

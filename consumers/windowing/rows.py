@@ -7,8 +7,6 @@ import numpy as np
 from consumers.features import Features
 from telemetry.window import Floats, Ints
 
-ROWS_MAX = 1024
-
 
 class Cell:
     """Rows of a pane or a session window; `base` summarises those that are no longer kept."""
@@ -26,8 +24,8 @@ class Cell:
         """Take rows, in the order in which they came (not kept: copied)."""
         self._summary = None
         self.count += len(t_ns)
-        while self.kept + len(t_ns) > ROWS_MAX:  # row by row the same: the earlier go when there is one too many
-            room = ROWS_MAX - self.kept
+        while self.kept + len(t_ns) > features.rows_max:  # the earlier go when there is one too many
+            room = features.rows_max - self.kept
             self._keep(features, t_ns[:room], values[:room])
             self.seal(features)
             t_ns, values = t_ns[room:], values[room:]

@@ -1,0 +1,258 @@
+"""Windows: a device's batches, in their order, become windows of features that the store keeps as its `windows` detail.
+
+A stream is a sensor within a session; each has a watermark of its own, as the sensors of a batch lie one after the
+other.  A backlog session's windows are its own, so nothing has to be told apart.  A late batch (behind its turn) counts
+as far as the allowed lateness goes and moves no watermark.  What is in no window is counted by its reason
+(`sensorline_windows_left_out`).
+
+State: of each stream the rows of panes that may still change, at most `Features.rows_max` rows a pane, and what older
+panes of an unfinished window amount to (`state_size_bytes`).  With the default settings an accelerometer of 100 Hz has
+16 KiB, any three-axis sensor at any rate at most 190 KiB; a GPS of 1 Hz has 22 KiB.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from consumers import frozen, windowing
+from consumers.features import Features
+from consumers.operator import Arrival, Lane
+from consumers.windowing import Emitted, Patience, Shape, Stream
+from telemetry import metrics, settings
+from telemetry.errors import Malformed
+from telemetry.ports import Store
+from telemetry.window import Windows
+
+SCHEMA = "windows/1"
+
+StreamKey = tuple[str, str]  # session, sensor
+
+
+class WindowOperators:
+    """Makes them.  Raises `Misconfigured` for windows that would need too many panes."""
+
+    def __init__(self, options: settings.Windows) -> None:
+        self.idle_ns = _ns(options.idle_s)
+        self.patience = Patience(_ns(options.delay_s), _ns(options.lateness_s))
+        self._bands = options.bands
+        self._usual = windowing.checked([_shape(w) for w in options.every_sensor], self.patience)
+        self._by_sensor = {
+            sensor: windowing.checked([_shape(w) for w in kinds], self.patience)
+            for sensor, kinds in options.sensors.items()
+        }
+        self._features: dict[str, Features] = {}
+
+    def fresh(self, device: str) -> "WindowOperator":
+        """See `Operators`."""
+        return WindowOperator(device, self)
+
+    def thaw(self, device: str, data: bytes) -> "WindowOperator":
+        """See `Operators`; state of other settings is `Malformed`, too."""
+        operator = WindowOperator(device, self)
+        operator.thaw(data)
+        return operator
+
+    def shapes(self, sensor: str) -> Sequence[Shape]:
+        """The windows of a sensor."""
+        return self._by_sensor.get(sensor, self._usual)
+
+    def features(self, sensor: str) -> Features:
+        """Its features, made once."""
+        if sensor not in self._features:
+            self._features[sensor] = Features(sensor, bands=self._bands)
+        return self._features[sensor]
+
+    def stream(self, sensor: str) -> Stream | None:
+        """A new stream; None for a sensor without numbers or windows."""
+        features, shapes = self.features(sensor), self.shapes(sensor)
+        return Stream(features, shapes, self.patience) if features.fields and shapes else None
+
+
+class WindowOperator:
+    """One device's windows."""
+
+    def __init__(self, device: str, operators: WindowOperators) -> None:
+        self._device = device
+        self._made_by = operators
+        self._streams: dict[StreamKey, Stream] = {}
+        self._heard_ns: int | None = None  # None: everything was written since
+
+    def apply(self, arrival: Arrival) -> Sequence[Windows]:
+        """See `Operator`."""
+        out: list[Windows] = []
+        session = arrival.batch.session
+        self._heard_ns = max(arrival.received_ns, self._heard_ns or 0)
+        touched: dict[StreamKey, Stream] = {}
+        for series in arrival.batch.series:
+            key = (session, series.sensor)
+            stream = self._stream(key)
+            if stream is not None and len(series):
+                values, unusable = self._made_by.features(series.sensor).columns(series)
+                before = dict(stream.left)
+                written = stream.add(series.t, values, in_turn=arrival.lane is not Lane.LATE, unusable=unusable)
+                _count(before, stream.left)
+                out += self._windows(key, written)
+                touched[key] = stream
+        newest_ns = max((s.newest_ns for s in touched.values() if s.newest_ns is not None), default=None)
+        if newest_ns is not None and len(self._streams) > len(touched):
+            silent = [key for key in self._streams if key[0] == session and key not in touched]
+            out += self._flushed(key for key in silent if self._is_behind(key, newest_ns))
+        return out
+
+    def end_session(self, session: str) -> Sequence[Windows]:
+        """See `Operator`; should the session go on all the same, windows that were cut keep what they had."""
+        out: list[Windows] = []
+        for key in sorted(key for key in self._streams if key[0] == session):
+            out += self._windows(key, self._streams.pop(key).end())
+        return out
+
+    def pass_time(self, received_ns: int) -> Sequence[Windows]:
+        """See `Operator`: a device that is silent for `idle_s` gets its open windows written, once."""
+        if self._heard_ns is None or received_ns - self._heard_ns < self._made_by.idle_ns:
+            return ()
+        self._heard_ns = None
+        return self._flushed(self._streams)
+
+    def freeze(self) -> bytes:
+        """See `Operator`."""
+        streams = []
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for i, (key, stream) in enumerate(sorted(self._streams.items())):
+            head, parts = stream.freeze()
+            streams.append({"key": key, "like": self._likeness(key[1]), "head": head})
+            arrays |= {f"{i}.{name}": array for name, array in parts.items()}
+        return frozen.pack(SCHEMA, {"heard": self._heard_ns, "streams": streams}, arrays)
+
+    def thaw(self, data: bytes) -> None:
+        """Become what `data` says; raises `Malformed`."""
+        was = frozen.unpack(SCHEMA, data)
+        try:
+            self._heard_ns = was.head["heard"]
+            arrays: list[dict[str, npt.NDArray[Any]]] = [{} for _ in was.head["streams"]]
+            for name, array in was.arrays.items():
+                index, _, own = name.partition(".")
+                arrays[int(index)][own] = array
+            for one, own_arrays in zip(was.head["streams"], arrays, strict=True):
+                self._thaw_stream(one, own_arrays)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as e:
+            raise Malformed(f"windows' state is damaged: {type(e).__name__}: {e}") from e
+
+    @property
+    def state_size_bytes(self) -> int:
+        """What the arrays of the state hold."""
+        frozen_arrays = (stream.freeze()[1] for stream in self._streams.values())
+        return sum(array.nbytes for arrays in frozen_arrays for array in arrays.values())
+
+    def _thaw_stream(self, one: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        session, sensor = one["key"]
+        stream = self._made_by.stream(sensor)
+        if stream is None or one["like"] != self._likeness(sensor):
+            raise Malformed(f"windows of {sensor} were others when this state was kept")
+        stream.thaw(one["head"], arrays)
+        self._streams[session, sensor] = stream
+
+    def _likeness(self, sensor: str) -> list[Any]:
+        """What must be the same for state to be of use."""
+        shapes = [[shape.kind, shape.width_ns, shape.step_ns] for shape in self._made_by.shapes(sensor)]
+        features, patience = self._made_by.features(sensor), self._made_by.patience
+        return [shapes, patience.delay_ns, patience.lateness_ns, list(features.fields), features.size]
+
+    def _stream(self, key: StreamKey) -> Stream | None:
+        stream = self._streams.get(key)
+        if stream is None and (stream := self._made_by.stream(key[1])) is not None:
+            self._streams[key] = stream
+        return stream
+
+    def _is_behind(self, key: StreamKey, newest_ns: int) -> bool:
+        own_ns = self._streams[key].newest_ns
+        return own_ns is not None and own_ns + self._made_by.idle_ns < newest_ns
+
+    def _flushed(self, keys: Iterable[StreamKey]) -> list[Windows]:
+        silent = sorted(key for key in keys if self._streams[key].is_open)
+        return [windows for key in silent for windows in self._windows(key, self._streams[key].flush())]
+
+    def _windows(self, key: StreamKey, written: Sequence[Emitted]) -> list[Windows]:
+        session, sensor = key
+        read = self._made_by.features(sensor).read
+        return [
+            Windows(
+                device=self._device,
+                sensor=sensor,
+                session=session,
+                kind=some.shape.kind,
+                width_ns=some.shape.width_ns,
+                start_ns=some.start_ns,
+                end_ns=some.end_ns,
+                count=some.count,
+                revision=some.revision,
+                features=read(some.summaries),
+            )
+            for some in written
+        ]
+
+
+class WindowSink:
+    """Into the store, which keeps the highest revision: a repetition changes nothing there."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def write(self, outputs: Sequence[Windows]) -> None:
+        """See `Sink`; windows of the same stream go as one."""
+        if outputs:
+            await self._store.put_windows(joined(outputs))
+
+
+def joined(outputs: Sequence[Windows]) -> list[Windows]:
+    """Those of a stream and kind as one, by start; of a window that stands more than once, the last revision."""
+    alike: dict[tuple[str, str, str, str, int], list[Windows]] = {}
+    for some in outputs:
+        alike.setdefault((some.device, some.sensor, some.session, some.kind, some.width_ns), []).append(some)
+    return [_one(several) for several in alike.values()]
+
+
+def _one(several: Sequence[Windows]) -> Windows:
+    first = several[0]
+    if len(several) == 1:
+        return first
+    start = np.concatenate([w.start_ns for w in several])
+    revision = np.concatenate([w.revision for w in several])
+    order = np.lexsort((revision, start))
+    kept = order[np.append(start[order][1:] != start[order][:-1], True)]
+    names = sorted({name for w in several for name in w.features})
+    features = {}
+    for name in names:
+        column = [w.features.get(name, np.full(len(w.start_ns), np.nan)) for w in several]
+        features[name] = np.concatenate(column)[kept]
+    return Windows(
+        first.device,
+        first.sensor,
+        first.session,
+        first.kind,
+        first.width_ns,
+        start[kept],
+        np.concatenate([w.end_ns for w in several])[kept],
+        np.concatenate([w.count for w in several])[kept],
+        revision[kept],
+        features,
+    )
+
+
+def _count(before: Mapping[windowing.Left, int], after: Mapping[windowing.Left, int]) -> None:
+    for reason, n in after.items():
+        if n > before.get(reason, 0):
+            metrics.windows_left_out.labels(reason).inc(n - before.get(reason, 0))
+
+
+def _shape(window: settings.Window) -> Shape:
+    if window.kind == "tumbling":
+        return windowing.tumbling(_ns(window.width_s))
+    if window.kind == "sliding":
+        return windowing.sliding(_ns(window.width_s), _ns(window.slide_s))
+    return windowing.session(_ns(window.gap_s))
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
