@@ -103,6 +103,7 @@ def _readings(items: Sequence[Item]) -> int:
 def _count(written: Written) -> None:
     for outcome, readings in (
         (Outcome.STORED, written.stored),
+        (Outcome.SUMMARISED, written.summarised),
         (Outcome.DUPLICATE, written.duplicate),
         (Outcome.EXPIRED, written.expired),
         (Outcome.DEAD_LETTERED, written.dead_lettered),

@@ -7,7 +7,7 @@ and `open(config, ...)`; `telemetry.adapters` lists and imports them.  A port's 
 
 from telemetry.ports.dialects import Dialect, Parsed, Sender
 from telemetry.ports.logs import Entry, Log, Position, Reader, Record
-from telemetry.ports.stores import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports.stores import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
 from telemetry.ports.topics import (
     ANOMALIES,
     AUDIT,
@@ -33,6 +33,7 @@ __all__ = [
     "TOPICS",
     "Claim",
     "Counts",
+    "Detail",
     "DeviceSeen",
     "Dialect",
     "Entry",

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from telemetry.anomaly import Anomaly, Asked
 from telemetry.batch import Batch, BatchId
@@ -12,6 +12,9 @@ from telemetry.window import Windows
 
 if TYPE_CHECKING:  # an edge that replays a phone's export needs the dialects, and no pyarrow
     import pyarrow as pa
+
+Detail: TypeAlias = Literal["samples", "windows"]
+"""What a store keeps of readings: a row each, or nothing but the claim of their batch (their windows say the rest)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,17 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the store knows of one batch it accepted; `readings` are all of the batch's, the expired ones included."""
+    """What the store knows of one batch it accepted; `readings` are all of the batch's, the expired ones included.
+
+    `summarised` are those that it claimed and wrote no row of (the detail `windows` when the batch came).
+    """
 
     id: BatchId
     content_hash: str
     received_ns: int
     readings: int
     expired: int
+    summarised: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,7 @@ class Store(Protocol):
     async def write(self, items: Sequence[Item]) -> list[Written]:
         """Claim each batch, then store its rows; durable when it returns, one `Written` an item, in order.
 
+        With the detail `windows` there are no rows: what is not expired ends as summarised.
         Writing the same again changes nothing.  The same id with another hash is a CONFLICT and the first stays.
         Raises `StoreUnavailable` for everything that is not the documents' fault; the caller writes all of
         it again.

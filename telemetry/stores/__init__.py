@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from telemetry import adapters
-from telemetry.ports import Store
+from telemetry.ports import Detail, Store
 
 
-def open_store(name: str, options: Mapping[str, Any], data_dir: Path, *, retention_days: int) -> Store:
+def open_store(
+    name: str, options: Mapping[str, Any], data_dir: Path, *, retention_days: int, detail: Detail = "samples"
+) -> Store:
     """The store adapter of that name with its own `Config`.  Not started.
 
     `retention_days` bounds event time: readings older than that, counted from when their batch was received, end
-    as expired.
+    as expired.  `detail` says whether readings are kept one by one.
     """
     module = adapters.load("telemetry.stores", name)
-    return cast(Store, module.open(adapters.configure(module, name, options), data_dir, retention_days=retention_days))
+    config = adapters.configure(module, name, options)
+    return cast(Store, module.open(config, data_dir, retention_days=retention_days, detail=detail))

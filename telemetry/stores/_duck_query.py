@@ -116,7 +116,7 @@ def _other(sensor: str) -> str:
 
 def claims(cursor: Cursor, device: str, session: str | None) -> list[Claim]:
     """See `Store`."""
-    query = """SELECT s.session, c.seq, c.hash, c.received_ns, c.readings, c.expired
+    query = """SELECT s.session, c.seq, c.hash, c.received_ns, c.readings, c.expired, c.summarised
                FROM claims c JOIN streams s ON c.stream = s.stream
                WHERE s.device = $1 AND coalesce(s.session = $2, true) ORDER BY s.session, c.seq"""
     rows = cursor.execute(query, [device, session]).fetchall()

@@ -53,7 +53,7 @@ _FIXED = (
     "CREATE TABLE IF NOT EXISTS streams (stream INTEGER NOT NULL, device VARCHAR NOT NULL, session VARCHAR NOT NULL)",
     """CREATE TABLE IF NOT EXISTS claims (stream INTEGER NOT NULL, seq BIGINT NOT NULL, hash VARCHAR NOT NULL,
        received_ns BIGINT NOT NULL, readings BIGINT NOT NULL, expired BIGINT NOT NULL, log_partition INTEGER NOT NULL,
-       log_offset BIGINT NOT NULL, last_ns BIGINT, PRIMARY KEY (stream, seq))""",
+       log_offset BIGINT NOT NULL, last_ns BIGINT, summarised BIGINT DEFAULT 0, PRIMARY KEY (stream, seq))""",
     """CREATE TABLE IF NOT EXISTS days (stream INTEGER NOT NULL, sensor VARCHAR NOT NULL, day_ns BIGINT NOT NULL,
        readings BIGINT NOT NULL, first_ns BIGINT NOT NULL, last_ns BIGINT NOT NULL)""",
     f"CREATE TABLE IF NOT EXISTS sessions ({_SESSION_DDL})",
@@ -87,6 +87,7 @@ def migrate(cursor: Cursor) -> None:
         cursor.execute(statement)
     for name in sorted(_sessions.NULLABLE):  # a file of before there were clocks lacks these
         cursor.execute(f"ALTER TABLE sessions ADD COLUMN IF NOT EXISTS {name} {_SESSION_SQL[name]}")
+    cursor.execute("ALTER TABLE claims ADD COLUMN IF NOT EXISTS summarised BIGINT DEFAULT 0")
     for sensor in CATALOGUE:
         cursor.execute(f"CREATE TABLE IF NOT EXISTS {table_of(sensor)} ({_KEY_DDL}, extra VARCHAR)")
         _add_fields(cursor, sensor)

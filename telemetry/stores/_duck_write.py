@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from telemetry.errors import StoreUnavailable
 from telemetry.outcome import Reason
-from telemetry.ports import Item, Written
+from telemetry.ports import Detail, Item, Written
 from telemetry.stores._days import oldest_kept_ns
 from telemetry.stores._duck_columns import Placed, SensorColumns, columns_of
 from telemetry.stores._duck_schema import OTHER, Cursor, insert, table_of
@@ -39,29 +39,44 @@ class Change:
     day_rows: int = 0
 
 
-def write(cursor: Cursor, items: Sequence[Item], known: Streams, retention_days: int) -> Change:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is kept of a batch: nothing older, and with the detail `windows` no row at all."""
+
+    retention_days: int
+    detail: Detail
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether readings are stored one by one."""
+        return self.detail == "samples"
+
+
+def write(cursor: Cursor, items: Sequence[Item], known: Streams, rules: Rules) -> Change:
     """Store what is new of the items.  A claim that exists has its rows, since both are one transaction."""
     change = Change(streams=_streams(cursor, items, known))
     keys = [_key(item, known, change.streams) for item in items]
     firsts: dict[Key, Item] = {}
     for key, item in zip(keys, items, strict=True):
         firsts.setdefault(key, item)
-    placed = [Placed(i, key[0], oldest_kept_ns(i.received_ns, retention_days)) for key, i in firsts.items()]
+    placed = [Placed(i, key[0], oldest_kept_ns(i.received_ns, rules.retention_days)) for key, i in firsts.items()]
     columns = columns_of(placed)
-    stored, claims = _claims(placed, columns)
+    kept_readings, claims = _claims(placed, columns, rules)
     new = set(_claim(cursor, claims))
-    if len(new) < len(placed):
-        placed = [p for p in placed if (p.stream, p.item.batch.seq) in new]
-        columns = columns_of(placed)
-    _insert_rows(cursor, placed, columns, change)
+    if rules.has_rows:
+        if len(new) < len(placed):
+            placed = [p for p in placed if (p.stream, p.item.batch.seq) in new]
+            columns = columns_of(placed)
+        _insert_rows(cursor, placed, columns, change)
     kept = {key: item.content_hash for key, item in firsts.items()} | _kept(cursor, firsts.keys() - new)
-    counts = dict(zip(firsts, stored.tolist(), strict=True))
+    counts = dict(zip(firsts, kept_readings.tolist(), strict=True))
     for key, item in zip(keys, items, strict=True):
         is_first = key in new and firsts[key] is item
-        change.written.append(_accepted(item, counts[key]) if is_first else _repeated(item, kept[key]))
+        change.written.append(_accepted(item, counts[key], rules) if is_first else _repeated(item, kept[key]))
     change.batches = len(new)
     change.readings = sum(w.stored for w in change.written)
-    change.devices = {p.item.batch.device for p in placed if counts[p.stream, p.item.batch.seq]}
+    if rules.has_rows:
+        change.devices = {p.item.batch.device for p in placed if counts[p.stream, p.item.batch.seq]}
     return change
 
 
@@ -88,8 +103,8 @@ def _key(item: Item, known: Streams, fresh: Streams) -> Key:
     return (known[stream] if stream in known else fresh[stream]), item.batch.seq
 
 
-def _claims(placed: Sequence[Placed], columns: Sequence[SensorColumns]) -> tuple[np.ndarray, pa.Table]:
-    """By item the readings to store, and the claims."""
+def _claims(placed: Sequence[Placed], columns: Sequence[SensorColumns], rules: Rules) -> tuple[np.ndarray, pa.Table]:
+    """By item the readings that are not expired, and the claims."""
     n = len(placed)
     stored, last = np.zeros(n, np.int64), np.full(n, -1, np.int64)
     for sensor in columns:
@@ -108,6 +123,7 @@ def _claims(placed: Sequence[Placed], columns: Sequence[SensorColumns]) -> tuple
             "log_partition": pa.array([i.partition for i in items], pa.int32()),
             "log_offset": pa.array([i.offset for i in items], pa.int64()),
             "last_ns": pa.array(last, mask=stored == 0),
+            "summarised": np.zeros(n, np.int64) if rules.has_rows else stored,
         }
     )
     return stored, claims
@@ -149,8 +165,9 @@ def _insert_rows(cursor: Cursor, placed: Sequence[Placed], columns: Sequence[Sen
     change.day_rows = len(days)
 
 
-def _accepted(item: Item, stored: int) -> Written:
-    return Written(stored=stored, expired=item.batch.readings - stored)
+def _accepted(item: Item, kept: int, rules: Rules) -> Written:
+    expired = item.batch.readings - kept
+    return Written(stored=kept, expired=expired) if rules.has_rows else Written(summarised=kept, expired=expired)
 
 
 def _repeated(item: Item, kept: str) -> Written:

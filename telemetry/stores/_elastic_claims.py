@@ -13,7 +13,7 @@ from typing import Any
 from telemetry.batch import BatchId
 from telemetry.clock import Clock
 from telemetry.errors import StoreUnavailable
-from telemetry.ports import Claim, Item
+from telemetry.ports import Claim, Detail, Item
 from telemetry.stores import _elastic_smile as smile
 from telemetry.stores._days import oldest_kept_ns
 from telemetry.stores._elastic_bulk import Retry, send
@@ -40,7 +40,7 @@ def claim_key(id_: BatchId) -> str:
     return base64.urlsafe_b64encode(hashlib.blake2b(identity, digest_size=18).digest()).decode()
 
 
-def document_of(item: Item, retention_days: int) -> dict[str, Any]:
+def document_of(item: Item, retention_days: int, detail: Detail = "samples") -> dict[str, Any]:
     """What a claim says: whose it is, what of it is kept, and where in the log it lay."""
     batch = item.batch
     oldest_ns = oldest_kept_ns(item.received_ns, retention_days)
@@ -54,6 +54,7 @@ def document_of(item: Item, retention_days: int) -> dict[str, Any]:
         "received": iso(item.received_ns),
         "readings": batch.readings,
         "expired": batch.readings - stored,
+        "summarised": stored if detail == "windows" else 0,
         "partition": item.partition,
         "offset": item.offset,
         "done": False,
@@ -73,17 +74,25 @@ def claim_of(document: Mapping[str, Any]) -> Claim:
         from_iso(document["received"]),
         document["readings"],
         document["expired"],
+        document.get("summarised", 0),  # claims of before there were windows lack it
     )
 
 
 async def take(
-    elastic: Elastic, names: Names, items: Sequence[Item], *, retention_days: int, retry: Retry, clock: Clock
+    elastic: Elastic,
+    names: Names,
+    items: Sequence[Item],
+    *,
+    retention_days: int,
+    detail: Detail,
+    retry: Retry,
+    clock: Clock,
 ) -> dict[BatchId, Held]:
     """Claim every batch of the items, the first of an id before later ones; what is held now, by id."""
     firsts: dict[BatchId, Item] = {}
     for item in items:
         firsts.setdefault(item.batch.id, item)
-    documents = {id_: document_of(item, retention_days) for id_, item in firsts.items()}
+    documents = {id_: document_of(item, retention_days, detail) for id_, item in firsts.items()}
     body = b"".join(_operation("create", id_, document) for id_, document in documents.items())
     results = await send(elastic, names.claims, body, retry=retry, clock=clock)
     made = [result["status"] == 201 for result in results]

@@ -27,8 +27,6 @@ class Config(BaseModel):
     translog_durability: Literal["request", "async"] = "request"
     translog_sync_interval: Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m)$")] = "5s"
     synthetic_source: bool = False  # half the disk (and no less CPU); needs a paid licence
-    # "samples" is a document a reading; it is the only detail kept here so far.
-    detail: Literal["samples"] = "samples"
     # Event days further back than this share one index with those of impossible clocks: an index costs a shard.
     late_days_max: Annotated[int, Field(ge=1)] = 90
 

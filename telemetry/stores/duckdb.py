@@ -15,7 +15,7 @@ from telemetry.anomaly import Anomaly, Asked
 from telemetry.errors import StoreUnavailable
 from telemetry.failpoints import passing
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
 from telemetry.stores import _duck_anomalies as anomaly_rows
 from telemetry.stores import _duck_query as query
 from telemetry.stores import _duck_schema, _duck_upkeep, _duck_write
@@ -42,10 +42,10 @@ _REFUSED = (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowErro
 class DuckdbStore:
     """One connection that writes, in a thread of its own, and a cursor for each question."""
 
-    def __init__(self, config: Config, path: Path, *, retention_days: int) -> None:
+    def __init__(self, config: Config, path: Path, *, retention_days: int, detail: Detail = "samples") -> None:
         self._config = config
         self._path = path
-        self._retention_days = retention_days
+        self._rules = _duck_write.Rules(retention_days, detail)
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._is_broken = False
         self._streams: _duck_write.Streams = {}
@@ -220,7 +220,7 @@ class DuckdbStore:
         return change.written
 
     def _write_rows(self, connection: duckdb.DuckDBPyConnection, items: Sequence[Item]) -> _duck_write.Change:
-        change = _duck_write.write(connection, items, self._streams, self._retention_days)
+        change = _duck_write.write(connection, items, self._streams, self._rules)
         passing("store.before_commit")
         return change
 
@@ -311,9 +311,11 @@ class DuckdbStore:
         return run
 
 
-def open(config: Config, data_dir: Path, *, retention_days: int) -> Store:  # noqa: A001 - the port's word
+def open(  # noqa: A001 - the port's word
+    config: Config, data_dir: Path, *, retention_days: int, detail: Detail = "samples"
+) -> Store:
     """The store over `data_dir/store.duckdb`, made if it is not there."""
-    return DuckdbStore(config, data_dir / FILE, retention_days=retention_days)
+    return DuckdbStore(config, data_dir / FILE, retention_days=retention_days, detail=detail)
 
 
 def _nothing() -> None:

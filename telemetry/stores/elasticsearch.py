@@ -20,7 +20,7 @@ from telemetry.batch import Batch
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, StoreUnavailable
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
 from telemetry.stores import _elastic_anomalies as anomaly_documents
 from telemetry.stores import _elastic_claims as claim_documents
 from telemetry.stores import _elastic_removal as removal
@@ -98,10 +98,11 @@ class Connection:
 class ElasticsearchStore:
     """See `Store`."""
 
-    def __init__(self, config: Config, *, retention_days: int, clock: Clock) -> None:
+    def __init__(self, config: Config, *, retention_days: int, clock: Clock, detail: Detail = "samples") -> None:
         self._config = config
         self._retention_days = retention_days
         self._clock = clock
+        self._detail = detail
         self._names = Names(config.prefix)
         self._elastic = Connection(config)
         self._retry = Retry(config.attempts_max, config.backoff_s)
@@ -124,6 +125,7 @@ class ElasticsearchStore:
             self._names,
             items,
             retention_days=self._retention_days,
+            detail=self._detail,
             retry=self._retry,
             clock=self._clock,
         )
@@ -140,12 +142,14 @@ class ElasticsearchStore:
         whole = [claim for at, (_, claim) in writing.items() if at not in ended or not ended[at].refused]
         await claim_documents.mark_done(self._elastic, self._names, whole, retry=self._retry, clock=self._clock)
         return [
-            _of_rows(item.batch, ended.get(at, Ended())) if at in writing else _of_claim(item, held[item.batch.id])
+            _of_rows(*writing[at], ended.get(at, Ended())) if at in writing else _of_claim(item, held[item.batch.id])
             for at, item in enumerate(items)
         ]
 
     def _chunks(self, writing: dict[int, tuple[Batch, Held]]) -> Iterator[Chunk]:
         for at, (batch, held) in writing.items():
+            if held.claim.summarised:
+                continue
             received_ns = held.claim.received_ns
             oldest_ns = oldest_kept_ns(received_ns, self._retention_days)
             window = Window.of(received_ns, oldest_ns=oldest_ns, late_days_max=self._config.late_days_max)
@@ -255,9 +259,11 @@ class ElasticsearchStore:
             await ask(self._elastic, "POST", f"/{index}/_refresh", missing_ok=True)
 
 
-def open(config: Config, data_dir: Path, *, retention_days: int) -> Store:  # noqa: A001 - the port's word
+def open(  # noqa: A001 - the port's word
+    config: Config, data_dir: Path, *, retention_days: int, detail: Detail = "samples"
+) -> Store:
     """The store on the cluster that `config` names; nothing is written to `data_dir`."""
-    return ElasticsearchStore(config, retention_days=retention_days, clock=SystemClock())
+    return ElasticsearchStore(config, retention_days=retention_days, clock=SystemClock(), detail=detail)
 
 
 def _to_write(items: Sequence[Item], held: dict[Any, Held]) -> dict[int, tuple[Batch, Held]]:
@@ -270,7 +276,9 @@ def _to_write(items: Sequence[Item], held: dict[Any, Held]) -> dict[int, tuple[B
     return dict(writing.values())
 
 
-def _of_rows(batch: Batch, ended: Ended) -> Written:
+def _of_rows(batch: Batch, held: Held, ended: Ended) -> Written:
+    if held.claim.summarised:
+        return Written(summarised=held.claim.summarised, expired=held.claim.expired)
     expired = batch.readings - ended.created - ended.existed - ended.refused
     reason = Reason.STORE_REFUSED if ended.refused else None
     return Written(ended.created, ended.existed, expired, ended.refused, reason, ended.detail)

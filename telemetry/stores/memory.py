@@ -15,7 +15,7 @@ from telemetry.anomaly import Anomaly, Asked
 from telemetry.batch import BatchId
 from telemetry.errors import StoreUnavailable
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
 from telemetry.stores._buckets import bounds, buckets
 from telemetry.stores._days import day_start_ns, oldest_kept_ns
 from telemetry.stores._memory_findings import Findings
@@ -35,8 +35,10 @@ class Config(BaseModel):
 class MemoryStore:
     """Dictionaries by identity."""
 
-    def __init__(self, *, retention_days: int) -> None:
+    def __init__(self, *, retention_days: int, detail: Detail = "samples") -> None:
         self._retention_days = retention_days
+        self._detail = detail
+        self._summarised_until: dict[BatchId, int] = {}  # event time of a batch's last reading
         self._claims: dict[BatchId, Claim] = {}
         self._rows: defaultdict[str, defaultdict[str, list[Rows]]] = defaultdict(lambda: defaultdict(list))
         self._sessions: dict[tuple[str, str], Session] = {}
@@ -157,6 +159,7 @@ class MemoryStore:
         removed = sum(len(r) for rows in self._rows.pop(device, {}).values() for r in rows)
         self._readings -= removed
         self._claims = {id_: claim for id_, claim in self._claims.items() if id_.device != device}
+        self._summarised_until = {id_: t for id_, t in self._summarised_until.items() if id_.device != device}
         self._sessions = {key: kept for key, kept in self._sessions.items() if key[0] != device}
         return removed
 
@@ -189,6 +192,8 @@ class MemoryStore:
         if kept is not None:
             detail = f"claimed with hash {kept.content_hash}, this is {item.content_hash}"
             return Written(dead_lettered=batch.readings, reason=Reason.CONFLICT, detail=detail)
+        if self._detail == "windows":
+            return self._summarise(item)
         oldest_ns, stored = oldest_kept_ns(item.received_ns, self._retention_days), 0
         for ordinal, series in enumerate(batch.series):
             rows = Rows(batch.session, batch.seq, ordinal, np.arange(len(series), dtype=np.int32), series)
@@ -200,6 +205,16 @@ class MemoryStore:
         self._claims[batch.id] = Claim(batch.id, item.content_hash, item.received_ns, batch.readings, expired)
         self._readings += stored
         return Written(stored=stored, expired=expired)
+
+    def _summarise(self, item: Item) -> Written:
+        batch, oldest_ns = item.batch, oldest_kept_ns(item.received_ns, self._retention_days)
+        kept = [int(t) for series in batch.series for t in series.t[series.t >= oldest_ns]]
+        if kept:
+            self._summarised_until[batch.id] = max(kept)
+        expired = batch.readings - len(kept)
+        claim = Claim(batch.id, item.content_hash, item.received_ns, batch.readings, expired, len(kept))
+        self._claims[batch.id] = claim
+        return Written(summarised=len(kept), expired=expired)
 
     def _between(self, span: Span) -> list[Rows]:
         self._check_open()
@@ -221,12 +236,16 @@ class MemoryStore:
             for rows in sensors.values()
             for r in rows
         }
+        held |= {id_ for id_, last_ns in self._summarised_until.items() if last_ns >= cut_ns}
         self._claims = {id_: c for id_, c in self._claims.items() if c.received_ns >= cut_ns or id_ in held}
+        self._summarised_until = {id_: t for id_, t in self._summarised_until.items() if id_ in self._claims}
 
 
-def open(config: Config, data_dir: Path, *, retention_days: int) -> Store:  # noqa: A001 - the port's word
+def open(  # noqa: A001 - the port's word
+    config: Config, data_dir: Path, *, retention_days: int, detail: Detail = "samples"
+) -> Store:
     """A new, empty store; nothing is written to `data_dir`."""
-    return MemoryStore(retention_days=retention_days)
+    return MemoryStore(retention_days=retention_days, detail=detail)
 
 
 def _pieces(rows: Iterable[Rows]) -> Iterable[list[Rows]]:

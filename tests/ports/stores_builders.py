@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.ports import Store
+from telemetry.ports import Detail, Store
 from telemetry.stores import open_store
 
 
@@ -48,9 +48,11 @@ class Bench:
         self._data_dir = data_dir
         self._opened: list[Store] = []
 
-    async def open(self, *, retention_days: int = 3650) -> Store:
+    async def open(self, *, retention_days: int = 3650, detail: Detail = "samples") -> Store:
         """A started store over this test's data."""
-        store = open_store(self.builder.name, self._options, self._data_dir, retention_days=retention_days)
+        store = open_store(
+            self.builder.name, self._options, self._data_dir, retention_days=retention_days, detail=detail
+        )
         self._opened.append(store)
         await store.start()
         return store

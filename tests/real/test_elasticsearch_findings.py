@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "ports"))  # the suite's modu
 from stores_builders import Bench
 from stores_findings import anomaly, windows
 from stores_samples import DAY, SECOND, T0, rows
-from test_stores_findings import *  # noqa: F403 - the promises are this module's tests
+from test_stores_detail import *  # noqa: F403 - the promises are this module's tests
+from test_stores_findings import *  # noqa: F403
 from test_stores_findings import EVERY, WHOLE
 
 from telemetry.anomaly import Asked, Severity
