@@ -155,7 +155,11 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
     options = {"retention_hours": math.ceil(settings.retention.log_hours)} if settings.log == "kafka" else {}
     log = open_log(settings.log, options | settings.adapter(settings.log), data_dir)
     store = open_store(
-        settings.store, settings.adapter(settings.store), data_dir, retention_days=settings.retention.store_days
+        settings.store,
+        settings.adapter(settings.store),
+        data_dir,
+        retention_days=settings.retention.store_days,
+        detail=settings.store_detail,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(log.close)

@@ -175,6 +175,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="the operator's key, and the embedded log and store")
     log: str = Field("sqlite", description="adapter of the log: sqlite, kafka, memory")
     store: str = Field("duckdb", description="adapter of the store: duckdb, elasticsearch, memory")
+    store_detail: Literal["samples", "windows"] = Field(
+        "samples", description="what the store keeps of readings: each of them, or only their windows"
+    )
     adapters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="each adapter's own settings")
     gateway: Gateway = Gateway()
     consumers: Consumers = Consumers()
