@@ -47,7 +47,7 @@ class Spectrum:
             seen = (_EDGES[1:] > rate / n) & (_EDGES[:-1] < rate / 2)
             weight = np.where(seen, float(n), 0.0)[:, None]
             out[i, 0][:, whole] = weight
-            out[i, 1][:, whole] = weight * _powers(values[:, whole], rate)
+            out[i, 1][:, whole] = weight * _powers(np.ascontiguousarray(values[:, whole]), rate)
         return out.reshape(len(out), -1)
 
     def combine(self, parts: Floats) -> Floats:
@@ -74,7 +74,10 @@ def rate_hz(t_ns: Ints) -> float:
 
 
 def _powers(values: Floats, rate: float) -> Floats:
-    """Power by band and field, float64[BANDS, k]: over all bins it adds up to the variance (under the window)."""
+    """Power by band and field, float64[BANDS, k]: over all bins it adds up to the variance (under the window).
+
+    `values` lie row by row in memory: numpy adds up in the order in which they lie.
+    """
     n, fields = values.shape
     window, squares = _hann(n)
     swing = np.fft.rfft((values - values.mean(axis=0)) * window, axis=0)

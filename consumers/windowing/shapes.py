@@ -84,8 +84,8 @@ def checked(shapes: Sequence[Shape], patience: Patience) -> tuple[Shape, ...]:
 def _bounded(what: str, span_ns: int, piece_ns: int, most: int) -> None:
     if piece_ns and span_ns > most * piece_ns:
         raise Misconfigured(
-            f"windows: a {what} of {span_ns / 1e9:g} s in pieces of {piece_ns / 1e9:g} s (the greatest common divisor of"
-            f" widths and steps, or a gap) are more than {most}"
+            f"windows: a {what} of {span_ns / 1e9:g} s in pieces of {piece_ns / 1e9:g} s (a gap, or the greatest common"
+            f" divisor of widths and steps) are more than {most}"
         )
 
 
