@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from consumers.letters import letter
 from telemetry import metrics
 from telemetry.clock import Clock
-from telemetry.deadletters import dead_letter
 from telemetry.errors import Malformed, Retryable
 from telemetry.outcome import Outcome, Reason
 from telemetry.ports import DEADLETTERS, Entry, Item, Log, Record, Store, Written
@@ -91,9 +91,7 @@ class Index:
             await self._store.delete_device(device)
 
     def _letter(self, entry: Entry, reason: Reason, detail: str) -> Record:
-        metrics.dead_letters.labels(reason).inc()
-        logger.error("dead letter %s/%d@%d (%s): %s", entry.topic, entry.partition, entry.offset, reason, detail)
-        return dead_letter(entry, reason, detail, self._clock.now_ns())
+        return letter(entry, reason, detail, self._clock.now_ns())
 
 
 def _readings(items: Sequence[Item]) -> int:
