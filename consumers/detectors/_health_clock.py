@@ -24,9 +24,10 @@ from consumers.detectors._kernel import kernel
 
 FEATURES = (("time gap", "s"), ("time step", "s"))
 
-# slots of the float state; the tail of intervals comes first
-_NOW, _TOKENS = TAIL, TAIL + 1
-CLOCK_SLOTS = TAIL + 2
+# slots of the float state; first the tails of intervals and of steps back
+_BACK = TAIL
+_NOW, _TOKENS = 2 * TAIL, 2 * TAIL + 1
+CLOCK_SLOTS = 2 * TAIL + 2
 # slots of the integer state
 _LAST, _SEEN = range(2)
 CLOCK_INTS = 2
@@ -34,6 +35,9 @@ CLOCK_INTS = 2
 _INTERVALS_MIN = 30
 _FOLDS = 14.0
 _MARGIN = math.log(6.0)
+_BACKS_MIN = 6.0
+_BACK_FOLDS = 10.0
+_BACK_MARGIN = math.log(3.0)
 _JUMP_S = 10.0  # a forward gap beyond this, and beyond so many intervals, is the clock's and not the sender's
 _JUMP_INTERVALS = 300.0
 _TOKENS_MAX = 4.0
@@ -69,31 +73,44 @@ def clock(
         if gap_s < 0.0:
             step_s = interval_s
             if known:
-                rows.broken[i] = 1
-                score = -gap_s / max(interval_s, 1e-3)
-                _say(rows, floats, i, CLOCK_JUMP, score, t, 1, gap_s, 0.0, interval_s)
+                _back(rows, floats, i, -gap_s, interval_s)
         elif gap_s > 0.0:
             y = math.log(max(gap_s, _INTERVAL_S_MIN))
-            if known:
-                limit = tail_limit(floats, 0, _FOLDS, _MARGIN)
-                score = (
-                    math.exp(min(y - limit, 13.0))
-                    if y > limit
-                    else max(1.0 - (limit - y) / (limit - floats[QUANTILE]), 0.0) * 0.999
-                )
-                if score >= 1.0:
-                    rows.broken[i] = 1
-                    high = math.exp(min(limit, 690.0))
-                    if gap_s > _JUMP_S and gap_s > _JUMP_INTERVALS * interval_s:
-                        step_s = interval_s
-                        _say(rows, floats, i, CLOCK_JUMP, score, t, 1, gap_s, 0.0, high)
-                    else:
-                        _say(rows, floats, i, DROPOUT, score, last, 0, gap_s, 0.0, high)
-                else:
-                    post(rows, i, DROPOUT, score, last, 0, gap_s, 0.0, math.exp(min(limit, 690.0)))
+            if known and _gap(rows, floats, i, y, gap_s, interval_s, last):
+                step_s = interval_s
             learn_tail(floats, 0, y)
         floats[_NOW] += step_s
         rows.now_s[i] = floats[_NOW]
+
+
+@kernel
+def _back(rows: Rows, floats: Floats, i: int, back_s: float, interval_s: float) -> None:
+    """A step back, beyond the steps back that come from rows out of order."""
+    limit_s = max(interval_s, 1e-3)
+    if floats[_BACK + COUNT] >= _BACKS_MIN:
+        limit_s = max(limit_s, math.exp(min(tail_limit(floats, _BACK, _BACK_FOLDS, _BACK_MARGIN), 50.0)))
+    learn_tail(floats, _BACK, math.log(max(back_s, _INTERVAL_S_MIN)))
+    if back_s >= limit_s:
+        rows.broken[i] = 1
+    _say(rows, floats, i, CLOCK_JUMP, back_s / limit_s, rows.t_ns[i], 1, -back_s, 0.0, interval_s)
+
+
+@kernel
+def _gap(rows: Rows, floats: Floats, i: int, y: float, gap_s: float, interval_s: float, last_ns: int) -> bool:
+    """A gap of logarithm `y`; true when it was the clock that jumped, and no time passed."""
+    limit = tail_limit(floats, 0, _FOLDS, _MARGIN)
+    high = math.exp(min(limit, 50.0))
+    if y < limit:
+        near = max(1.0 - (limit - y) / (limit - floats[QUANTILE]), 0.0)
+        post(rows, i, DROPOUT, 0.999 * near, last_ns, 0, gap_s, 0.0, high)
+        return False
+    score = math.exp(min(y - limit, 13.0))
+    rows.broken[i] = 1
+    if gap_s > _JUMP_S and gap_s > _JUMP_INTERVALS * interval_s:
+        _say(rows, floats, i, CLOCK_JUMP, score, rows.t_ns[i], 1, gap_s, 0.0, high)
+        return True
+    _say(rows, floats, i, DROPOUT, score, last_ns, 0, gap_s, 0.0, high)
+    return False
 
 
 @kernel

@@ -13,6 +13,7 @@ import numpy as np
 from consumers import detectors
 from consumers.detectors import _health_body as body
 from consumers.detectors import _health_clock as clock
+from consumers.detectors import _health_columns as columns
 from consumers.detectors import _health_drift as drift
 from consumers.detectors import _health_gps as gps
 from consumers.detectors._health_board import FEATURE, HIGH, KINDS, LOW, SCORE, SEEN, SINCE, rows_of
@@ -23,6 +24,8 @@ _BLOCK_ROWS = 2_048  # what the board holds; where a block ends changes nothing
 _BODY_BASE = len(clock.FEATURES)
 _GPS_BASE = _BODY_BASE + len(body.FEATURES)
 _DRIFT_BASE = _GPS_BASE + len(gps.FEATURES)
+_COLUMNS_BASE = _DRIFT_BASE + len(drift.FEATURES)
+_ROLES = frozenset((*_BODY, "latitude", "longitude", "speed", "horizontalAccuracy", "horizontal_accuracy"))
 
 
 class Detector(detectors.Detector):
@@ -34,7 +37,8 @@ class Detector(detectors.Detector):
     def features(self) -> tuple[detectors.Feature, ...]:
         """The rules' features."""
         fixed = (*clock.FEATURES, *body.FEATURES, *gps.FEATURES, *drift.FEATURES)
-        return tuple(detectors.Feature(name, unit) for name, unit in fixed)
+        named = (rule.format(name) for name in self._others() for rule in columns.FEATURES)
+        return (*(detectors.Feature(name, unit) for name, unit in fixed), *(detectors.Feature(name) for name in named))
 
     def _fresh(self) -> detectors.State:
         """All rules' states; names of columns are read each time, not stored."""
@@ -55,6 +59,8 @@ class Detector(detectors.Detector):
             "model_w": np.zeros((drift.INPUTS, 3)),
             "turn_p": np.zeros((drift.TURN_INPUTS, drift.TURN_INPUTS)),
             "turn_w": np.zeros((drift.TURN_INPUTS, 3)),
+            "columns": np.zeros((len(self._others()), columns.COLUMN_SLOTS)),
+            "columns_ns": np.zeros((len(self._others()), columns.COLUMN_INTS), np.int64),
         }
 
     def _advance(self, state: detectors.State, t_ns: detectors.Times, values: detectors.Floats) -> detectors.Verdict:
@@ -73,9 +79,17 @@ class Detector(detectors.Detector):
         axes, since, groups, gravity = (state[name] for name in ("axes", "axes_ns", "groups", "gravity"))
         body.body(rows, values, self._columns(_BODY), axes, since, groups, gravity, _BODY_BASE)
         gps.gps(rows, values, self._columns(_GPS), state["gps"], state["gps_ns"], state["gps_ring"], _GPS_BASE)
-        names = ("tick", "tick_ns", "slow", "model_p", "model_w", "turn_p", "turn_w")
-        drift.drift(rows, values, self._columns((*_BODY, *_GPS[:3])), *(state[name] for name in names), _DRIFT_BASE)
+        places = self._columns((*_BODY, *_GPS[:3]))
+        drift.drift(
+            rows, values, places, state["tick"], state["tick_ns"], state["slow"],
+            state["model_p"], state["model_w"], state["turn_p"], state["turn_w"], _DRIFT_BASE,
+        )  # fmt: skip
+        others = self._columns(self._others())
+        columns.columns(rows, values, others, state["columns"], state["columns_ns"], _COLUMNS_BASE)
         return _verdict(rows.board, rows.marks, at)
+
+    def _others(self) -> tuple[str, ...]:
+        return tuple(name for name in self._names if name not in _ROLES)[: columns.COLUMNS_MAX]
 
     def _columns(self, names: Sequence[str | tuple[str, ...]]) -> detectors.Times:
         return np.array([_place(self._names, name) for name in names], np.int64)
