@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from consumers import clips
-from consumers.clips import Clip
+from consumers.clips import Clip, Tape
 from consumers.detectors import Detector, Hits, Times
 from consumers.episode import Episode, Facts, Place, Run, Scene, carry, record
 from consumers.severity import is_worse, severity
@@ -47,12 +47,12 @@ Found: TypeAlias = Sequence[tuple[str, Detector, Hits]]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stream went on with `block`, which is the end of `taped`; one that `admit` refuses lives in silence."""
+    """A stream went on with `block`; `tape` is what came before.  An episode that `admit` refuses lives in silence."""
 
     scene: Scene
     place: Place
     block: Rows
-    taped: Rows
+    tape: Tape
     admit: Admit
 
 
@@ -149,8 +149,7 @@ class Episodes:
             received_ns=turn.place.received_ns,
             is_muted=not turn.admit(start_ns),
         )
-        at_taped = len(turn.taped) - len(block) + row
-        return Episode(facts, None if facts.is_muted else self._clip(turn.taped, at_taped, t - start_ns))
+        return Episode(facts, None if facts.is_muted else self._clip(turn, row, t - start_ns))
 
     def _start(self, kind: str, epoch: int, since_ns: int) -> int:
         known = self.starts.get(kind)
@@ -158,11 +157,14 @@ class Episodes:
         self.starts[kind] = epoch, start_ns
         return start_ns
 
-    def _clip(self, taped: Rows, row: int, ago_ns: int) -> Clip | None:
+    def _clip(self, turn: Turn, row: int, ago_ns: int) -> Clip | None:
         held = sum(len(e.clip.rows) + e.clip.room for e in self.open.values() if e.clip is not None)
         room = min(self.rules.samples_rows_max, clips.CLIPS_MAX * self.rules.samples_rows_max - held)
-        since_at = int(taped.at[row]) - min(max(ago_ns, 0), self.rules.samples_ns)
-        return clips.clip(taped, row, since_at, self.rules.samples_ns, room) if room >= 2 else None
+        if room < 2:
+            return None
+        before = turn.tape.rows()
+        since_at = int(turn.block.at[row]) - min(max(ago_ns, 0), self.rules.samples_ns)
+        return clips.clip(before.joined(turn.block), len(before) + row, since_at, self.rules.samples_ns, room)
 
     def _over(self, block: Rows) -> list[Episode]:
         """Those that have ended by the block's last row."""

@@ -37,13 +37,14 @@ class Rows:
         t, at, epoch, narrow, wide = (array[begin:end].copy() for array in self._columns())
         return type(self)(t, at, epoch, self.number + begin, narrow, wide)
 
-    def joined(self, more: Self) -> Self:
+    def joined(self, *more: Self) -> Self:
         """These and then those."""
-        if not len(self):
-            return more
-        mine, theirs = self._columns(), more._columns()
-        t, at, epoch, narrow, wide = (np.concatenate(pair) for pair in zip(mine, theirs, strict=True))
-        return type(self)(t, at, epoch, self.number, narrow, wide)
+        pieces = [piece for piece in (self, *more) if len(piece)]
+        if len(pieces) < 2:
+            return pieces[0] if pieces else self
+        columns = zip(*(piece._columns() for piece in pieces), strict=True)
+        t, at, epoch, narrow, wide = (np.concatenate(column) for column in columns)
+        return type(self)(t, at, epoch, pieces[0].number, narrow, wide)
 
     def _columns(self) -> tuple[npt.NDArray[Any], ...]:
         return self.t, self.at, self.epoch, self.narrow, self.wide
@@ -94,7 +95,12 @@ def _placed(clock: Clock, t: Times, step_ns: int, jump_ns_max: int) -> tuple[Tim
         clock.at, clock.epoch = 0, clock.epoch + 1
     if not len(t):
         return t, t
-    moved = np.diff(t, prepend=t[0] if clock.t is None else clock.t)
-    at = clock.at + np.cumsum(np.clip(moved, 0, jump_ns_max))
-    epoch = clock.epoch + np.cumsum(moved < -step_ns)
+    moved = np.empty(len(t), np.int64)
+    moved[0] = 0 if clock.t is None else t[0] - clock.t
+    np.subtract(t[1:], t[:-1], out=moved[1:])
+    epoch = np.full(len(t), clock.epoch)
+    if moved.min() < 0:
+        epoch += np.cumsum(moved < -step_ns)
+    at = np.cumsum(np.clip(moved, 0, jump_ns_max))
+    at += clock.at
     return at, epoch

@@ -9,7 +9,7 @@ from consumers.episode import Place, Scene
 from consumers.episodes import Admit, Episodes, Rules, Turn
 from consumers.profiles import Profile
 from consumers.scorer import Scorer
-from consumers.timeline import Clock, Layout
+from consumers.timeline import Clock, Layout, Rows
 from telemetry.anomaly import Anomaly
 
 _SEAM = frozenset({"dropout", "clock_jump"})
@@ -32,15 +32,18 @@ class Watch:
         self.heard_ns = 0  # receive time
         self._rules = rules
         self.layout = Layout(profile.fields)
-        self._tape = Tape(rows_before(rules.samples_rows_max) + 1, 2 * rules.samples_ns)
         self._latitude = profile.fields.index("latitude") if "latitude" in profile.fields else None
         self.seam = Seam()
         self._begin()
 
     def _begin(self) -> None:
         self.clock = Clock()
-        self.tape_rows = self.layout.none()
+        self.wound(self.layout.none())
         self.episodes = Episodes(self._rules, self.layout)
+
+    def wound(self, rows: Rows) -> None:
+        """These are the last rows."""
+        self.tape = Tape(rows_before(self._rules.samples_rows_max) + 1, 2 * self._rules.samples_ns, rows)
 
     def judge(self, scene: Scene, place: Place, t: Times, values: Floats, admit: Admit) -> list[Anomaly]:
         """The stream's next rows: device times int64[n], values float64[n, fields] with NaN for absent."""
@@ -50,7 +53,6 @@ class Watch:
         judged = self.scorer.update(t, values)
         rules = self._rules
         block = self.layout.rows(self.clock, t, values, rules.hold_ns, rules.jump_ns_max)
-        taped = self.tape_rows.joined(block)
         found = [
             (name, detector, hits)
             for name, (detector, hits) in zip(self.scorer.detectors, judged.hits, strict=True)
@@ -58,8 +60,8 @@ class Watch:
         ]
         if self.seam.rows or self.seam.fix:
             found = self._without_seam(found, values)
-        said = self.episodes.advance(Turn(scene, place, block, taped, admit), found)
-        self.tape_rows = self._tape.wound(taped)
+        said = self.episodes.advance(Turn(scene, place, block, self.tape, admit), found)
+        self.tape.wind(block)
         return said
 
     def close(self, scene: Scene, place: Place) -> list[Anomaly]:
@@ -88,7 +90,7 @@ class Watch:
         """What it holds: the detectors' state, the tape and the clips."""
         clips = sum(e.clip.rows.size_bytes for e in self.episodes.open.values() if e.clip is not None)
         states = sum(detector.state_size_bytes for detector in self.scorer.detectors.values())
-        return states + self.tape_rows.size_bytes + clips
+        return states + self.tape.size_bytes + clips
 
     def _without_seam(
         self, found: list[tuple[str, Detector, Hits]], values: Floats

@@ -20,6 +20,7 @@ _ROWS = ("t", "at", "epoch", "narrow", "wide")
 class _Clip(msgspec.Struct):
     number: int
     until_at: int
+    epoch: int
     room: int
     is_complete: bool
     is_truncated: bool
@@ -53,7 +54,8 @@ def freeze(watch: Watch, prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> He
     """The header; the arrays go to `arrays` under names that begin with `prefix`."""
     for name, state in watch.scorer.state().items():
         arrays |= {f"{prefix}{name}/{part}": array for part, array in state.items()}
-    _put(watch.tape_rows, f"{prefix}tape/", arrays)
+    tape = watch.tape.rows()
+    _put(tape, f"{prefix}tape/", arrays)
     opened: dict[str, _Open] = {}
     for kind, episode in watch.episodes.open.items():
         clip = episode.clip
@@ -67,7 +69,7 @@ def freeze(watch: Watch, prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> He
         heard_ns=watch.heard_ns,
         clock=watch.clock,
         seam=watch.seam,
-        number=watch.tape_rows.number,
+        number=tape.number,
         starts=watch.episodes.starts,
         open=opened,
     )
@@ -79,7 +81,7 @@ def thaw(head: Head, prefix: str, arrays: Arrays, profile: Profile, rules: Rules
     watch.scorer.restore(dict(_states(watch, head, prefix, arrays)))
     watch.heard_ns, watch.clock, watch.seam = head.heard_ns, head.clock, head.seam
     layout = watch.layout
-    watch.tape_rows = _rows(arrays, f"{prefix}tape/", head.number, layout)
+    watch.wound(_rows(arrays, f"{prefix}tape/", head.number, layout))
     watch.episodes.starts = head.starts
     for kind, opened in head.open.items():
         watch.episodes.open[kind] = Episode(opened.facts, _clip(opened.clip, f"{prefix}clip/{kind}/", arrays, layout))
@@ -101,14 +103,16 @@ def _states(watch: Watch, head: Head, prefix: str, arrays: Arrays) -> list[tuple
 
 
 def _clip_head(clip: Clip) -> _Clip:
-    return _Clip(clip.rows.number, clip.until_at, clip.room, clip.is_complete, clip.is_truncated)
+    return _Clip(clip.rows.number, clip.until_at, clip.epoch, clip.room, clip.is_complete, clip.is_truncated)
 
 
 def _clip(head: _Clip | None, prefix: str, arrays: Arrays, layout: Layout) -> Clip | None:
     if head is None:
         return None
     rows = _rows(arrays, prefix, head.number, layout)
-    return Clip(rows, head.until_at, head.room, is_complete=head.is_complete, is_truncated=head.is_truncated)
+    return Clip(
+        rows, head.until_at, head.epoch, head.room, is_complete=head.is_complete, is_truncated=head.is_truncated
+    )
 
 
 def _put(rows: Rows, prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> None:
