@@ -18,15 +18,15 @@ Ints = npt.NDArray[np.int64]
 
 # columns of a frame
 (FRESH, DT, SIZE, STEP, OFFSET, STEADY_SIZE, YAW, SPIN, SHAKE, SHAKE_SIDE, SHAKE_USUAL, ROCK, ROCK_USUAL) = range(13)
-(PUSH, HEAVE, TURNED, SPEED, HAS_GYRO, SETTLED) = range(13, 19)
-FRAME = 19
+(PUSH, HEAVE, TURNED, SPEED, FASTEST, HAS_GYRO, SETTLED) = range(13, 20)
+FRAME = 20
 
 # slots of the float state: vectors first
 _A1, _A2, _FAST, _MEAN0, _MEAN, _SLOW, _RECENT, _BEFORE, _LOW1, _LOW2, _W, _W_LOW, _ROTATED = range(0, 39, 3)
-_E_UP, _E_SIDE, _E_USUAL, _E_ROCK, _E_ROCK_USUAL, _YAW0, _YAW = range(39, 46)
-_DT_A, _DT_W, _SINCE_GAP, _SPEED, _SPEED_AGE, _W_AGE, _ELSEWHERE, _SINCE_PUSHED = range(46, 54)
-_RING = 54  # means of the last moments: what they were `_LAG_S` ago
-_SLOTS, _WIDTH = 16, 7  # mean, rotation, yaw
+_E_UP, _E_SIDE, _E_USUAL, _E_ROCK, _E_ROCK_USUAL, _YAW0, _YAW, _YAW_SLOW = range(39, 47)
+_DT_A, _DT_W, _SINCE_GAP, _SPEED, _SPEED_AGE, _W_AGE, _ELSEWHERE, _SINCE_PUSHED, _FASTEST = range(47, 56)
+_RING = 56  # means of the last moments: what they were `_LAG_S` ago
+_SLOTS, _WIDTH = 16, 6  # mean, rotation
 _SLOT_S, _LAG_SLOTS = 0.04, 10
 FRAME_SLOTS = _RING + _SLOTS * _WIDTH
 # slots of the integer state
@@ -40,6 +40,7 @@ _SPIKE = 10.0  # m/s2 there and back within one sample
 _SPIKE_ALONE = 0.3  # what the other axes may do meanwhile
 _FIX_S = 5.0  # a speed is known for so long
 _GYRO_S = 1.0
+_FASTEST_S = 180.0
 _LAID_ANEW = 3.5  # m/s2 beside gravity for `_LAID_ANEW_S`: the phone lies otherwise
 _LAID_ANEW_S = 6.0
 
@@ -109,6 +110,7 @@ def _speed(t: int, speed: float, floats: Floats, ints: Ints) -> None:
     floats[_W_AGE] = min(floats[_W_AGE] + passed_s, 1e3)
     if math.isfinite(speed) and speed >= 0.0:
         floats[_SPEED] = min(speed, 1e4)
+        floats[_FASTEST] = max(floats[_FASTEST] * (1.0 - _share(floats[_SPEED_AGE], _FASTEST_S)), floats[_SPEED])
         floats[_SPEED_AGE] = 0.0
 
 
@@ -164,6 +166,7 @@ def _gyroscope(t: int, w: Floats, floats: Floats, ints: Ints) -> None:
     mean = _share(dt_s, _MEAN_S)
     floats[_YAW0] += mean * (yaw - floats[_YAW0])
     floats[_YAW] += mean * (floats[_YAW0] - floats[_YAW])
+    floats[_YAW_SLOW] += _share(dt_s, _RECENT_S) * (yaw - floats[_YAW_SLOW])
 
 
 @kernel
@@ -205,7 +208,6 @@ def _forget_moments(floats: Floats) -> None:
         for j in range(3):
             floats[at + j] = floats[_MEAN + j]
             floats[at + 3 + j] = floats[_ROTATED + j]
-        floats[at + 6] = floats[_YAW]
 
 
 @kernel
@@ -221,7 +223,6 @@ def _remember(dt_s: float, floats: Floats, ints: Ints) -> None:
         for j in range(3):
             floats[at + j] = floats[_MEAN + j]
             floats[at + 3 + j] = floats[_ROTATED + j]
-        floats[at + 6] = floats[_YAW]
     floats[_SINCE_PUSHED] = min(floats[_SINCE_PUSHED], _SLOT_S)
 
 
@@ -313,7 +314,7 @@ def _tell(floats: Floats, ints: Ints, out: Floats) -> None:
         out[STEP] = min(out[STEP], _across(turned[0], turned[1], turned[2], floats))
     out[OFFSET] = _across(offset[0], offset[1], offset[2], floats)
     out[STEADY_SIZE] = _norm(floats, _MEAN)
-    out[YAW] = abs(floats[_YAW] - floats[then + 6])
+    out[YAW] = abs(floats[_YAW] - floats[_YAW_SLOW])
     out[SPIN] = _norm(floats, _W)
     out[SHAKE] = math.sqrt(floats[_E_UP])
     out[SHAKE_SIDE] = math.sqrt(floats[_E_SIDE])
@@ -328,5 +329,6 @@ def _tell(floats: Floats, ints: Ints, out: Floats) -> None:
     dot /= _norm(floats, _MEAN) * _norm(floats, _BEFORE) + 1e-9
     out[TURNED] = math.acos(min(max(dot, -1.0), 1.0))
     out[SPEED] = floats[_SPEED] if floats[_SPEED_AGE] < _FIX_S else -1.0
+    out[FASTEST] = floats[_FASTEST] if floats[_SPEED_AGE] < _FASTEST_S else -1.0
     out[HAS_GYRO] = 1.0 if has_gyro else 0.0
     out[SETTLED] = floats[_SINCE_GAP]

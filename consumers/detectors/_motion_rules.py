@@ -5,11 +5,14 @@ Each kind's score is the weakest of the signs it needs, each in units of its own
 0.6 g (Bourke 2007); the sizes of shaking and rocking are in units of what this stream usually does.
 """
 
+import math
+
 import numpy as np
 
 from consumers.detectors._kernel import kernel
 from consumers.detectors._motion_frame import (
     DT,
+    FASTEST,
     FRESH,
     HAS_GYRO,
     HEAVE,
@@ -51,7 +54,8 @@ TOLD = 4
 _AGE, _DIP_AGE, _DIP, _SPUN, _IMPACT, _PUSHED, _SHAKEN, _CALM, _CRASH_AGE = range(9)
 _QUIET = 9  # a slot a kind: seconds of quiet left
 _FOR = 14  # a slot a kind: for how long it is in alarm
-RULE_SLOTS = 19
+_PEAK = 19  # of the manoeuvre that lasts
+RULE_SLOTS = 20
 # slots of the integer state
 _DIP_T = 0
 _SINCE = 1  # a slot a kind
@@ -63,7 +67,7 @@ _WARM_S = 3.0
 _SETTLED_S = 0.5
 _INTERVAL_S_MAX = 0.3  # slower rows show no manoeuvre
 _QUICK_INTERVAL_S_MAX = 0.045  # slower rows show no jolt and no vibration
-_SPEED_MIN = 2.5  # m/s: on foot there is no pothole and no harsh brake
+_SPEED_MIN = 2.5  # m/s: who was no faster lately is on foot, where no pothole and no harsh brake is
 
 _DIP_SIZE = 6.4
 _DIP_DEPTH = 4.0
@@ -75,21 +79,25 @@ _IMPACT_MIN = 13.0
 
 _JOLT = 6.5
 _JOLT_ROCK = 4.0
-_SHAKE_FOLDS = 2.9
-_SHAKE_MIN = 0.45
-_ROCK_FOLDS = 1.4
+_SHAKE_FOLDS = 3.15
+_SHAKE_MIN = 0.4
+_ROCK_FOLDS = 1.2
+_ROCK_SHARE = 0.025  # rad/s per m/s2 of shaking: a wheel in a hole rocks the car, a noisy sensor does not
 _SHAKEN_S_MAX = 0.8
 _CALM_S = 1.0
-_STEP = 3.6
-_OFFSET = 3.5
+_STEP = 3.3  # m/s2 gained within 0.4 s
+_OFFSET = 2.0  # m/s2 beside gravity
+_BOTH = 5.0  # the step with a share of where it led
+_OFFSET_SHARE = 0.3
 _PUSH_KEPT = 2.2
 _PUSHED_S = 0.2
+_KEPT = 0.7
 _TURN_SHARE = 0.5
 _YAW_ALONE = 0.2
 _SPEED_UNKNOWN = 13.0
 
 _QUIET_S = (12.0, 3.0, 0.5, 3.0, 3.0)
-_FOR_S_MAX = (3.0, 1.0, 1.0, 5.0, 5.0)
+_FOR_S_MAX = (3.0, 1.0, 1.0, 4.0, 4.0)
 
 
 def fresh_rules() -> Floats:
@@ -179,18 +187,23 @@ def _crash(f: Floats, floats: Floats, told: Floats) -> None:
 
 
 @kernel
+def _on_foot(f: Floats) -> bool:
+    return f[FASTEST] >= 0.0 and f[FASTEST] < _SPEED_MIN
+
+
+@kernel
 def _pothole(f: Floats, floats: Floats, told: Floats) -> None:
     usual = f[SHAKE_USUAL] + 0.02
-    score = min(f[SHAKE] / (_SHAKE_FOLDS * usual), f[SHAKE] / _SHAKE_MIN, f[SHAKE] / (1.05 * f[SHAKE_SIDE] + 1e-9))
+    score = min(f[SHAKE] / (_SHAKE_FOLDS * usual), f[SHAKE] / _SHAKE_MIN, f[SHAKE] / (f[SHAKE_SIDE] + 1e-9))
     if f[HAS_GYRO] > 0.0:
-        score = min(score, f[ROCK] / (_ROCK_FOLDS * (f[ROCK_USUAL] + 0.003)))
+        rocks = math.sqrt((f[ROCK_USUAL] + 0.003) ** 2 + (_ROCK_SHARE * f[SHAKE]) ** 2)
+        score = min(score, f[ROCK] / (_ROCK_FOLDS * rocks))
     floats[_SHAKEN] = floats[_SHAKEN] + f[DT] if f[SHAKE] > 2.0 * usual else max(floats[_SHAKEN] - f[DT], 0.0)
     lasts = floats[_SHAKEN] > _SHAKEN_S_MAX
-    slow = f[SPEED] >= 0.0 and f[SPEED] < _SPEED_MIN
     shadowed = floats[_CRASH_AGE] < 1.0 or (
         floats[_DIP_AGE] < _DIP_S and f[HAS_GYRO] > 0.0 and floats[_SPUN] > _SPUN_MIN
     )
-    if lasts or slow or shadowed or f[DT] > _QUICK_INTERVAL_S_MAX or f[SETTLED] < _SETTLED_S:
+    if lasts or _on_foot(f) or shadowed or f[DT] > _QUICK_INTERVAL_S_MAX or f[SETTLED] < _SETTLED_S:
         score = min(score, 0.9)
     _say(told, POTHOLE, score, f[SHAKE], 0.0, _SHAKE_FOLDS * usual)
 
@@ -198,13 +211,24 @@ def _pothole(f: Floats, floats: Floats, told: Floats) -> None:
 @kernel
 def _manoeuvre(f: Floats, floats: Floats, told: Floats) -> None:
     floats[_PUSHED] = floats[_PUSHED] + f[DT] if f[PUSH] > _PUSH_KEPT else 0.0
-    score = min(f[STEP] / _STEP, f[OFFSET] / _OFFSET)
-    slow = f[SPEED] >= 0.0 and f[SPEED] < _SPEED_MIN
+    both = f[STEP] + _OFFSET_SHARE * f[OFFSET]
+    score = min(both / _BOTH, f[STEP] / _STEP, f[OFFSET] / _OFFSET)
     shadowed = floats[_CRASH_AGE] < 1.5 or floats[_DIP_AGE] < 2.0 * _DIP_S
-    if slow or shadowed or floats[_PUSHED] < _PUSHED_S or f[DT] > _INTERVAL_S_MAX or f[SETTLED] < _SETTLED_S:
+    if _on_foot(f) or shadowed or floats[_PUSHED] < _PUSHED_S or f[DT] > _INTERVAL_S_MAX or f[SETTLED] < _SETTLED_S:
         score = min(score, 0.9)
+    kind = CORNER if _turns(f) else BRAKE
+    seen = f[STEP]
+    for lasting in (BRAKE, CORNER):
+        if floats[_FOR + lasting] > 0.0:  # it keeps its name, and lasts while the acceleration does
+            kind = lasting
+            score = max(score, f[OFFSET] / (_KEPT * floats[_PEAK]))
+            seen = max(seen, f[OFFSET])
+    floats[_PEAK] = max(floats[_PEAK], f[OFFSET]) if score >= 1.0 else _OFFSET
+    _say(told, kind, score, seen, 0.0, _STEP)
+
+
+@kernel
+def _turns(f: Floats) -> bool:
     if f[SPEED] >= 0.0:
-        turns = f[YAW] * max(f[SPEED], 6.0) > _TURN_SHARE * f[STEP]
-    else:
-        turns = f[YAW] * _SPEED_UNKNOWN > _TURN_SHARE * f[STEP] or f[YAW] > _YAW_ALONE
-    _say(told, CORNER if turns else BRAKE, score, f[STEP], 0.0, _STEP)
+        return f[YAW] * max(f[SPEED], 6.0) > _TURN_SHARE * f[STEP]
+    return f[YAW] * _SPEED_UNKNOWN > _TURN_SHARE * f[STEP] or f[YAW] > _YAW_ALONE
