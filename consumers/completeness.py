@@ -35,7 +35,7 @@ def apply(state: Session | None, batch: BatchHeaders, partition: int, offset: in
         )
     highest = state.seqs[-1][1] if state.seqs else -1
     behind = highest - batch.id.seq
-    seqs, forgotten = _bounded(add(state.seqs, batch.id.seq))
+    seqs, forgotten = bounded(add(state.seqs, batch.id.seq))
     return replace(
         state,
         partition=partition,
@@ -72,8 +72,9 @@ def add(seqs: Intervals, seq: int) -> Intervals:
     return (*seqs[:first], (low, high), *seqs[last:])
 
 
-def _bounded(seqs: Intervals) -> tuple[Intervals, int]:
-    if len(seqs) <= INTERVALS_MAX:
+def bounded(seqs: Intervals, intervals_max: int = INTERVALS_MAX) -> tuple[Intervals, int]:
+    """With one more interval than that, the oldest gap is forgotten; and how many seqs were in it."""
+    if len(seqs) <= intervals_max:
         return seqs, 0
     (low, end), (start, high), *rest = seqs
     return ((low, high), *rest), start - end - 1

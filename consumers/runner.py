@@ -7,9 +7,9 @@ failure holds the partition: nothing more is polled, the same records are tried 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from telemetry import metrics
 from telemetry.clock import Clock
@@ -40,6 +40,42 @@ class Processor(Protocol):
         Raises `Retryable` when all of it must be tried again; a record that can never succeed is dead-lettered
         by the processor itself.
         """
+        ...
+
+
+@runtime_checkable
+class Stateful(Processor, Protocol):
+    """A processor whose work depends on what came before, partition by partition.
+
+    It is given no record of a partition before `adopt` brought its state back, and a record is committed only once
+    the state that has it is durable.
+    """
+
+    async def adopt(self, partitions: frozenset[int]) -> Mapping[int, int]:
+        """These are ours now: load their states; the offsets to read from, whatever the group committed.
+
+        Raises `Retryable`.
+        """
+        ...
+
+    def release(self, partitions: frozenset[int]) -> None:
+        """These are ours no more: forget their states."""
+        ...
+
+    async def save(self, partitions: frozenset[int] | None = None) -> None:
+        """Make the states of these partitions, or of all, durable.  Raises `Retryable`."""
+        ...
+
+    def is_save_due(self) -> bool:
+        """Whether there is something to save, and it is time."""
+        ...
+
+    def committable(self) -> Mapping[int, int]:
+        """The next offset by partition that the durable states cover."""
+        ...
+
+    def uncommitted(self) -> int:
+        """Records that are done and not yet committable."""
         ...
 
 
@@ -78,9 +114,13 @@ class Runner:
         self._log = log
         self._topic = topic
         self._processor = processor
+        self._stateful = processor if isinstance(processor, Stateful) else None
+        self._adopted: frozenset[int] = frozenset()  # partitions whose states are here
+        self._revocations = 0
         self._settings = settings
         self._clock = clock
         self._held = Held()
+        self._committed: dict[int, int] = {}
         # Held for a poll and for a flush: a rebalance flushes in a task of its own, and records that a poll brought
         # meanwhile would be committed unprocessed, or kept and processed before others that must be read again.
         self._holding = asyncio.Lock()
@@ -115,6 +155,8 @@ class Runner:
                 await self._turn(self._reader)
             if not self.failing:
                 await self._flush(self._reader)
+            if not self.failing:
+                await self._save(self._reader)
         finally:
             await self._reader.close()
             self._reader = None
@@ -136,9 +178,12 @@ class Runner:
     async def _turn(self, reader: Reader) -> None:
         try:
             async with self._holding:
+                await self._adopt(reader)
                 entries = await reader.poll(
                     records_max=POLL_RECORDS_MAX, bytes_max=self._room_bytes(), wait_s=self._poll_wait_s()
                 )
+                if self._stateful is not None:  # others came while their partition did; they will be read again
+                    entries = [e for e in entries if e.partition in self._adopted]
                 if entries:
                     self._held.add(entries, self._clock.monotonic_s())
                     self.behind_s = max(0.0, (self._clock.now_ns() - entries[0].appended_ns) / 1e9)
@@ -148,7 +193,54 @@ class Runner:
             return
         if self._is_due():
             await self._flush(reader)
+        elif self._stateful is not None and not self._held.entries and self._stateful.is_save_due():
+            await self._save(reader)
         await self._measure(reader)
+
+    async def _adopt(self, reader: Reader) -> None:
+        """Load the states of partitions that came, forget those of partitions that went; reads on from the states."""
+        if self._stateful is None or self._adopted == reader.assignment():
+            return
+        owned, revocations = reader.assignment(), self._revocations
+        if gone := self._adopted - owned:
+            self._forget(gone)
+        if new := owned - self._adopted:
+            positions = await self._stateful.adopt(new)
+            if revocations != self._revocations:  # it took so long that the group moved on
+                self._stateful.release(new)
+                return
+            await reader.seek(positions)
+            self._adopted |= new
+
+    async def _save(self, reader: Reader) -> None:
+        """Make states durable and commit up to there; a retryable failure is tried again at a later turn."""
+        if self._stateful is None:
+            return
+        try:
+            async with self._holding:
+                await self._stateful.save()
+                await self._commit(reader)
+        except Retryable as e:
+            self.failing = e.message
+            logger.warning("%s: states are not saved yet: %s", self.name, e.message)
+            await self._pause(e.retry_after_s or self._settings.backoff_s)
+        else:
+            self.failing = ""
+
+    async def _commit(self, reader: Reader) -> None:
+        """What is done for good: of a stateful processor no more than its durable states have."""
+        positions = self._held.positions() if self._stateful is None else self._stateful.committable()
+        if positions := {p: upto for p, upto in positions.items() if self._committed.get(p) != upto}:
+            await reader.commit(positions)
+            self._committed |= positions
+
+    def _forget(self, partitions: frozenset[int]) -> None:
+        """These partitions are no longer ours."""
+        self._held = self._held.without(partitions)
+        self._adopted -= partitions
+        self._committed = {p: upto for p, upto in self._committed.items() if p not in partitions}
+        if self._stateful is not None:
+            self._stateful.release(partitions)
 
     def _room_bytes(self) -> int:
         return max(1, self._settings.flush_bytes_max - self._held.size_bytes)
@@ -197,7 +289,7 @@ class Runner:
         with metrics.flush_seconds.labels(self.name).time():
             await self._processor.process(held.entries)
         passing(f"{self.name}.after_flush")
-        await reader.commit(held.positions())
+        await self._commit(reader)
         passing(f"{self.name}.after_commit")
         self._held = Held()
         self.failing = ""
@@ -208,9 +300,14 @@ class Runner:
             async with asyncio.timeout(REVOKE_WAIT_S), self._holding:
                 if self._reader is not None and self._held.without(partitions).entries != self._held.entries:
                     await self._flush_once(self._reader)
+                if self._reader is not None and self._stateful is not None:
+                    await self._stateful.save(partitions)
+                    await self._commit(self._reader)
         except (Retryable, TimeoutError) as e:
             logger.warning("%s: leaving %s to their next owner: %s", self.name, sorted(partitions), e)
-            self._held = self._held.without(partitions)
+        finally:
+            self._revocations += 1
+            self._forget(partitions)
 
     async def _measure(self, reader: Reader) -> None:
         now_s = self._clock.monotonic_s()
@@ -219,6 +316,8 @@ class Runner:
         self._next_lag_s = now_s + LAG_EVERY_S
         try:
             self.lag = await reader.lag()
+            if self._stateful is not None:  # what waits for a checkpoint is no lag
+                self.lag = max(0, self.lag - self._stateful.uncommitted())
         except LogUnavailable as e:
             logger.warning("%s: lag is not known: %s", self.name, e.message)
             return

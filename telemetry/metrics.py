@@ -35,6 +35,21 @@ flush_seconds = Histogram(
 flush_failures = Counter(
     "sensorline_flush_failures", "Flushes that must be tried again, by consumer.", ["consumer"], registry=REGISTRY
 )
+batches_turned = Counter(
+    "sensorline_batches_turned",
+    "Batches that a stateful consumer took up, by lane: live, backlog, late, or duplicate, which it dropped.",
+    ["consumer", "lane"],
+    registry=REGISTRY,
+)
+states_lost = Counter(
+    "sensorline_states_lost",
+    "States of devices that had to start afresh, by reason: failed, unreadable, too_large; session: only one of it.",
+    ["consumer", "reason"],
+    registry=REGISTRY,
+)
+states_hot = Gauge(
+    "sensorline_states_hot", "Devices whose state is in memory, by consumer.", ["consumer"], registry=REGISTRY
+)
 lag_records = Gauge(
     "sensorline_lag_records", "Records not yet committed, by consumer.", ["consumer"], registry=REGISTRY
 )

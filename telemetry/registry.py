@@ -179,6 +179,11 @@ class Registry:
         entry = self._view.get(f"deleted/{device}")
         return None if entry is None or entry.value is None else int(_value(entry)["deleted_ns"])
 
+    def deleted(self) -> Iterator[str]:
+        """The names of all devices that were ever deleted."""
+        for entry in self.entries("deleted/"):
+            yield entry.key.split("/", 1)[1]
+
     def is_deleted(self, device: str, received_ns: int) -> bool:
         """True when a batch received then must not be stored or shown: its device was deleted and the batch does
         not belong to a later enrolment of the same name."""

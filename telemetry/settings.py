@@ -99,6 +99,12 @@ class Consumers(Section):
     backoff_max_s: float = Field(30.0, gt=0)
     lag_alarm_records: int = Field(10_000, gt=0)
     session_cache_max: int = Field(10_000, gt=0, description="sessions the ledger keeps in memory")
+    checkpoint_s: float = Field(10.0, gt=0, description="how often consumers with a state write down what changed")
+    states_max: int = Field(20_000, gt=0, description="devices whose state is in memory, a consumer")
+    states_bytes_max: int = Field(512 * 2**20, gt=0, description="and their bytes, about; others wait on disk")
+    hold_batches_max: int = Field(32, gt=0, description="batches that wait for a missing seq before it is given up")
+    hold_s: float = Field(30.0, gt=0, description="and for how long, in the receive time of later records")
+    device_sessions_max: int = Field(8, ge=2, description="sessions a device that a state tells apart")
     health_host: str = "127.0.0.1"
     health_port: int = Field(0, ge=0, le=65535, description="of `consume`; 0 = none")
 
