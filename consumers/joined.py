@@ -124,9 +124,13 @@ class Joiner:
         if not len(fixes) and not len(self.waiting):
             return rows
         waiting = fixes.after(self.waiting)
+        if len(fixes) and before_ns is not None:
+            self.lag_ns = max(self.lag_ns, before_ns + 1 - int(fixes.t.min()))
         if not len(rows):
             return self._own_rows(waiting)
-        self._reckon(fixes, before_ns)
+        ahead_ns = int(waiting.t.max()) + self.lag_ns - int(rows.t[-1])
+        if ahead_ns > AHEAD_NS_MAX:
+            self.lag_ns -= ahead_ns
         at = np.maximum.accumulate(rows.t).searchsorted(waiting.t + self.lag_ns)
         here = at < len(rows)
         rows.values[at[here], _GPS] = waiting.values[here]
@@ -134,16 +138,6 @@ class Joiner:
         self.waiting = Samples(waiting.t[kept], waiting.values[kept])
         _count_lost(len(waiting) - len(np.unique(at[here])) - len(kept))
         return rows
-
-    def _reckon(self, fixes: Samples, before_ns: int | None) -> None:
-        """Learn how late fixes come."""
-        if not len(fixes) or self.row_ns is None:
-            return
-        if before_ns is not None:
-            self.lag_ns = max(self.lag_ns, before_ns + 1 - int(fixes.t.min()))
-        ahead_ns = int(fixes.t.max()) + self.lag_ns - self.row_ns
-        if ahead_ns > AHEAD_NS_MAX:
-            self.lag_ns -= ahead_ns
 
     def _own_rows(self, waiting: Samples) -> Samples:
         """Fixes make rows of their own where no others come."""
