@@ -6,7 +6,7 @@ as far as the allowed lateness goes and moves no watermark.  What is in no windo
 (`sensorline_windows_left_out`).
 
 State: of each stream the rows of panes that may still change, at most `Features.rows_max` rows a pane, and what older
-panes of an unfinished window amount to (`state_size_bytes`).  With the default settings an accelerometer of 100 Hz has
+panes of an unfinished window amount to (`size_bytes`).  With the default settings an accelerometer of 100 Hz has
 16 KiB, any three-axis sensor at any rate at most 190 KiB; a GPS of 1 Hz has 22 KiB.
 """
 
@@ -26,6 +26,7 @@ from telemetry.ports import Store
 from telemetry.window import Windows
 
 SCHEMA = "windows/1"
+STREAM_BYTES = 4_096  # of the objects of one, about
 
 StreamKey = tuple[str, str]  # session, sensor
 
@@ -83,18 +84,19 @@ class WindowOperator:
         """See `Operator`."""
         out: list[Windows] = []
         session = arrival.batch.session
-        self._heard_ns = max(arrival.received_ns, self._heard_ns or 0)
         touched: dict[StreamKey, Stream] = {}
         for series in arrival.batch.series:
             key = (session, series.sensor)
-            stream = self._stream(key)
-            if stream is not None and len(series):
+            stream = self._stream(key) if len(series) else None
+            if stream is not None:
                 values, unusable = self._made_by.features(series.sensor).columns(series)
                 before = dict(stream.left)
                 written = stream.add(series.t, values, in_turn=arrival.lane is not Lane.LATE, unusable=unusable)
                 _count(before, stream.left)
                 out += self._windows(key, written)
                 touched[key] = stream
+        if touched:
+            self._heard_ns = max(arrival.received_ns, self._heard_ns or 0)
         newest_ns = max((s.newest_ns for s in touched.values() if s.newest_ns is not None), default=None)
         if newest_ns is not None and len(self._streams) > len(touched):
             silent = [key for key in self._streams if key[0] == session and key not in touched]
@@ -140,10 +142,14 @@ class WindowOperator:
             raise Malformed(f"windows' state is damaged: {type(e).__name__}: {e}") from e
 
     @property
-    def state_size_bytes(self) -> int:
-        """What the arrays of the state hold."""
-        frozen_arrays = (stream.freeze()[1] for stream in self._streams.values())
-        return sum(array.nbytes for arrays in frozen_arrays for array in arrays.values())
+    def due_ns(self) -> int | None:
+        """See `Operator`."""
+        return None if self._heard_ns is None else self._heard_ns + self._made_by.idle_ns
+
+    @property
+    def size_bytes(self) -> int:
+        """See `Operator`."""
+        return sum(STREAM_BYTES + stream.size_bytes for stream in self._streams.values())
 
     def _thaw_stream(self, one: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         session, sensor = one["key"]

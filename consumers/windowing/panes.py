@@ -88,6 +88,11 @@ class Panes:
         start_ns = max(self._cells) * self._width_ns
         return max(start_ns // shape.step_ns * shape.step_ns + shape.width_ns for shape in self._shapes)
 
+    @property
+    def size_bytes(self) -> int:
+        """What is held in memory, about."""
+        return sum(cell.size_bytes(self._features) for cell in self._cells.values())
+
     def freeze(self) -> FrozenCells:
         """The state (after `due`)."""
         indices = sorted(self._cells)

@@ -7,6 +7,8 @@ import numpy as np
 from consumers.features import Features
 from telemetry.window import Floats, Ints
 
+OVERHEAD_BYTES = 1_024  # of objects and summaries
+
 
 class Cell:
     """Rows of a pane or a session window; `base` summarises those that are no longer kept."""
@@ -65,6 +67,10 @@ class Cell:
         """As it was."""
         self.count, self.base, self.kept = count, base, len(t_ns)
         self._pieces = [(t_ns, values)] if len(t_ns) else []
+
+    def size_bytes(self, features: Features) -> int:
+        """What it holds, about."""
+        return OVERHEAD_BYTES + self.kept * (8 + features.dtype.itemsize * len(features.fields))
 
     def settle(self, features: Features, vector: Floats) -> None:
         """`vector` is what the kept rows amount to."""

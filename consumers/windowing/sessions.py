@@ -72,6 +72,11 @@ class Sessions:
         """When the last of them ends."""
         return self._spans[-1].last_ns + self._gap_ns if self._spans else None
 
+    @property
+    def size_bytes(self) -> int:
+        """What is held in memory, about."""
+        return sum(cell.size_bytes(self._features) for cell in (span.cell for span in self._spans))
+
     def freeze(self) -> FrozenCells:
         """The state (after `due`)."""
         spans = [[s.start_ns, s.last_ns, s.revision, s.is_told] for s in self._spans]

@@ -22,6 +22,7 @@ class Stream:
         self._shapes = tuple(shapes)
         self._order = Order(patience, len(features.fields))
         self._parts = self._begun()
+        self.size_bytes = 0  # what the rows hold in memory, about
 
     @property
     def left(self) -> Mapping[Left, int]:
@@ -70,6 +71,7 @@ class Stream:
         self._parts = self._begun()
         for i, (part, frozen) in enumerate(zip(self._parts, head["parts"], strict=True)):
             part.thaw(FrozenCells(frozen, {name: arrays[f"{i}.{name}"] for name in ("t", "x", "base")}))
+        self.size_bytes = sum(part.size_bytes for part in self._parts)
 
     def _begun(self) -> list[Panes | Sessions]:
         """Nothing yet of the epoch that begins."""
@@ -92,6 +94,7 @@ class Stream:
         for part in self._parts:
             yield from part.due(self._order.watermark_ns)
             part.forget(self._order.limit_ns)
+        self.size_bytes = sum(part.size_bytes for part in self._parts)
 
     def _closed(self) -> Iterator[Emitted]:
         for part in self._parts:
