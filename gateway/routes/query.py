@@ -146,6 +146,7 @@ class ClaimListed(Answer):
     received_ns: Ns
     readings: Count
     expired: Count
+    summarised: Count = Field(description="Kept as windows only.")
 
 
 class Claims(Answer):
@@ -246,6 +247,7 @@ async def claims(
             "received_ns": c.received_ns,
             "readings": c.readings,
             "expired": c.expired,
+            "summarised": c.summarised,
         }
         for c in found
         if not services.registry.is_deleted(device, c.received_ns)

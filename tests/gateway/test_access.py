@@ -10,6 +10,7 @@ import pytest
 
 from gateway.access import Role
 from telemetry.ports import AUDIT, Record
+from tests.gateway.found import anomaly
 from tests.gateway.gateway_world import World, batch, bearer, gateway, message, stored
 
 # What a route needs: this table is the contract, the OpenAPI document must agree with it.
@@ -40,8 +41,9 @@ NEEDS = {
     "PUT /v1/devices/{device}/settings": Role.OPERATOR,
     "GET /v1/backup": Role.ADMIN,
 }
-QUERIES = ("devices", "readings", "completeness", "claims", "export", "deadletters")
+QUERIES = ("devices", "readings", "completeness", "claims", "export", "deadletters", "anomalies", "windows")
 NEEDS |= {f"GET /v1/{name}": Role.VIEWER for name in QUERIES}
+NEEDS["GET /v1/anomalies/{id}"] = Role.VIEWER
 BODIES: dict[str, Any] = {
     "POST /v1/devices": {"device": "new"},
     "PATCH /v1/devices/{device}": {"platform": "ios"},
@@ -85,6 +87,7 @@ async def test_every_route_lets_in_whom_it_should() -> None:
     for who in WHO:
         async with gateway() as world, world.client as client:
             keys = await _keys(world)
+            await world.services.store.put_anomalies([anomaly("pi")])
             for route in sorted(routes, key=lambda r: r.startswith("DELETE")):
                 status = (await _call(client, route, keys[who])).status_code
                 expected = _expected(NEEDS[route], who)
@@ -97,7 +100,7 @@ async def test_every_route_lets_in_whom_it_should() -> None:
 
 async def _call(client: httpx.AsyncClient, route: str, key: str | None) -> httpx.Response:
     method, template = route.split(" ")
-    path = template.replace("{device}", "pi").replace("{name}", "gone")
+    path = template.replace("{device}", "pi").replace("{name}", "gone").replace("{id}", anomaly("pi").id)
     if route.startswith("POST /v1/batches"):
         content = batch("pi")
     elif route == "POST /v1/sensor-logger":
@@ -105,7 +108,7 @@ async def _call(client: httpx.AsyncClient, route: str, key: str | None) -> httpx
     else:
         content = orjson.dumps(BODIES[route]) if route in BODIES else b""
     query = PARAMETERS if method == "GET" and template in {f"/v1/{q}" for q in QUERIES} else None
-    if template in {"/v1/devices", "/v1/deadletters"}:
+    if template in {"/v1/devices", "/v1/deadletters", "/v1/anomalies"}:
         query = None
     return await client.request(method, path, content=content, params=query, headers=bearer(key))
 

@@ -16,6 +16,7 @@ from gateway.routes import routers
 from telemetry.deadletters import dead_letter
 from telemetry.outcome import Reason
 from telemetry.ports import BATCHES, DEADLETTERS, Entry
+from tests.gateway.found import anomaly, windows
 from tests.gateway.gateway_world import World, batch, gateway
 from tests.gateway.read_world import settle
 from tests.gateway.running import Running, running
@@ -139,6 +140,8 @@ async def fill(world: World) -> None:
     entry = Entry(BATCHES.name, 0, 1, DEVICE, b"\xff", {"seq": "7"}, 0)
     letters = [dead_letter(entry, Reason.UNDECODABLE, "not a batch", 5) for _ in range(20)]
     await world.log.append(DEADLETTERS, letters)
+    await world.services.store.put_anomalies([anomaly(DEVICE, ns) for ns in range(20)])
+    await world.services.store.put_windows([windows(DEVICE)])
     world.admin = await world.services.enrolment.add_operator("root", "admin")
 
 
@@ -167,7 +170,7 @@ PATHS = [
     ("post", "/v1/operators"), ("delete", "/v1/operators/{name}"), ("post", "/v1/batches"),
     ("post", "/v1/sensor-logger"), ("get", "/v1/device"), ("get", "/v1/devices/{device}/settings"),
     ("put", "/v1/devices/{device}/settings"), ("post", "/v1/devices/{device}/codes"), ("post", CODE),
-    ("get", "/v1/mqtt/accounts"),
+    ("get", "/v1/mqtt/accounts"), ("get", "/v1/anomalies"), ("get", "/v1/anomalies/{id}"), ("get", "/v1/windows"),
 ]  # fmt: skip
 
 
@@ -220,7 +223,7 @@ def exercise(app: Running, method: str, path: str) -> None:
 def about_known(case: Any) -> st.SearchStrategy[Any]:
     """The case, or the same about a device and a sensor that there are: a random name is never found."""
     for part in (case.query or {}, case.path_parameters or {}):
-        if "device" in part:
+        if "device" in part or "id" in part:
             return st.just(case) | st.builds(renamed, st.just(case))
     return st.just(case)
 
@@ -229,7 +232,14 @@ def renamed(case: Any) -> Any:
     """About what there is; and as no schema can say: a track is of `location`, each field needs some points."""
     for part in (case.query or {}, case.path_parameters or {}):
         sensor = "location" if part.get("format") in {"gpx", "geojson"} else "acceleration"
-        known = {"device": DEVICE, "sensor": sensor, "from": 0, "to": 2**63 - 1, "points": 20}
+        known = {
+            "device": DEVICE,
+            "id": anomaly(DEVICE, 1).id,
+            "sensor": sensor,
+            "from": 0,
+            "to": 2**63 - 1,
+            "points": 20,
+        }
         part.update({name: value for name, value in known.items() if name in part})
     return case
 
