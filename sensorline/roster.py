@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from telemetry.errors import Misconfigured
-from telemetry.ports import BATCHES, Topic
+from telemetry.ports import ANOMALIES, BATCHES, Topic
 from telemetry.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,9 +49,16 @@ def _ledger(engine: "Engine") -> "Processor":
     return Ledger(engine.store, session_cache_max=engine.settings.consumers.session_cache_max)
 
 
+def _anomalies(engine: "Engine") -> "Processor":
+    from consumers.anomalies import Anomalies
+
+    return Anomalies(engine.log, engine.store, engine.clock, engine.registry.is_deleted, engine.refresh)
+
+
 ROLES: Mapping[str, Role] = {
     "index": Role(BATCHES, _index),
     "ledger": Role(BATCHES, _ledger),
+    "anomalies": Role(ANOMALIES, _anomalies),
 }
 
 

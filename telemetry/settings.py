@@ -90,7 +90,7 @@ class Consumers(Section):
     """How consumers poll and flush."""
 
     enabled: tuple[str, ...] = Field(
-        ("index", "ledger"), description="what `up` runs, of those whose libraries are installed"
+        ("index", "ledger", "anomalies"), description="what `up` runs, of those whose libraries are installed"
     )
     flush_readings_max: int = Field(100_000, gt=0, description="flush when this many readings are held")
     flush_bytes_max: int = Field(32 * 2**20, gt=0, description="or this many bytes of records")
@@ -191,6 +191,12 @@ class Settings(BaseSettings):
     windows: Windows = Windows()
     detect: Detect = Detect()
     log_level: str = "info"
+
+    @model_validator(mode="after")
+    def _windows_are_made(self) -> Self:
+        if self.store_detail == "windows" and not self.windows.enabled:
+            raise ValueError("store_detail=windows keeps readings as windows only: windows.enabled must be true")
+        return self
 
     @classmethod
     def settings_customise_sources(
