@@ -3,10 +3,16 @@
 All in readings.  A batch of the ledger is intact when its rebuilt content has the hash that was written down before
 it was sent.
 
-    lost_acked    acknowledged, yet neither stored, expired nor dead-lettered
+    lost_acked    acknowledged, yet neither stored, summarised, expired nor dead-lettered
     dup_stored    a reading's key more than once
     corrupt       stored with other content than was handed over, or never handed over at all
-    unaccounted   handed over, yet neither stored, expired, dead-lettered, set aside, dropped nor still at the sender
+    unaccounted   handed over, yet neither stored, summarised, expired, dead-lettered, set aside, dropped nor still at
+                  the sender
+
+A batch that the store says it summarised (detail `windows`) has no rows to rebuild.  There the store's claim is the
+witness: it must be of the hash that was handed over, and of as many readings; another hash or more readings are
+`corrupt`, a claim that lacks is `lost_acked`, rows beside it are `dup_stored`.  So the zeros say that every batch came
+into the store's hands whole and once; that its windows add up is not checked here.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -27,6 +33,14 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Summarised:
+    """A batch of which only windows are kept, by its claim: `readings` were not expired."""
+
+    content_hash: str
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What the system says of the ledger's sessions."""
 
@@ -34,6 +48,7 @@ class Found:
     expired: Mapping[BatchId, int] = field(default_factory=dict)  # readings, by the store's claims
     dead_lettered: Set[BatchId] = frozenset()
     duplicates_delivered: int = 0
+    summarised: Mapping[BatchId, Summarised] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -60,6 +75,7 @@ class Report:
     batches: int = 0
     duplicates_delivered: int = 0  # batches that reached the log more than once
     wait_s: float = 0.0
+    summarised: int = 0  # known to the ledger, and kept as windows only
 
     @property
     def is_clean(self) -> bool:
@@ -83,6 +99,7 @@ def reconcile(handed: Iterable[Handed], found: Found) -> Report:
     for batch in handed:
         known.add(batch.id)
         _account(report, batch, found)
+    report.corrupt += sum(s.readings for id_, s in found.summarised.items() if id_ not in known)
     for id_, stored in found.stored.items():
         report.dup_stored += stored.doubled
         if id_ not in known:
@@ -94,7 +111,10 @@ def _account(report: Report, batch: Handed, found: Found) -> None:
     report.batches += 1
     report.generated += batch.readings
     report.sent += batch.readings if batch.end is End.ACKNOWLEDGED else 0
-    stored = found.stored.get(batch.id)
+    stored, summarised = found.stored.get(batch.id), found.summarised.get(batch.id)
+    if summarised is not None:
+        _account_summary(report, batch, summarised, found)
+        return
     if stored is not None and (stored.rows > batch.readings or _is_altered(batch, stored)):
         report.corrupt += stored.rows
         return
@@ -105,6 +125,19 @@ def _account(report: Report, batch: Handed, found: Found) -> None:
     expired = min(found.expired.get(batch.id, 0), batch.readings - rows)
     report.expired += expired
     _absent(report, batch, batch.readings - rows - expired, is_dead=batch.id in found.dead_lettered)
+
+
+def _account_summary(report: Report, batch: Handed, summarised: Summarised, found: Found) -> None:
+    rows = found.stored.get(batch.id)
+    report.dup_stored += rows.rows if rows is not None else 0
+    expired = found.expired.get(batch.id, 0)
+    if summarised.content_hash != batch.content_hash or summarised.readings + expired > batch.readings:
+        report.corrupt += summarised.readings
+        return
+    report.summarised += summarised.readings
+    report.expired += expired
+    absent = batch.readings - summarised.readings - expired
+    _absent(report, batch, absent, is_dead=batch.id in found.dead_lettered)
 
 
 def _is_altered(batch: Handed, stored: Stored) -> bool:

@@ -1,7 +1,8 @@
 """Did everything that was acknowledged arrive, once, unchanged?  A ledger against what the gateway's API gives back.
 
 Works on either engine, from outside, with a viewer's key: for each session of the ledger all rows are exported, the
-batches rebuilt from them, and their hashes compared with those written down before anything was sent.
+batches rebuilt from them, and their hashes compared with those written down before anything was sent.  Of a batch that
+the store keeps as windows only, the claim is compared instead (`reconcile` says what that proves and what not).
 """
 
 import tempfile
@@ -15,7 +16,7 @@ from edge.transports.http import new_client
 from simulator import ledger as ledgers
 from simulator.api import Api
 from simulator.ledger import Handed
-from simulator.reconcile import Found, Report, Stored, reconcile
+from simulator.reconcile import Found, Report, Stored, Summarised, reconcile
 from simulator.rows import stored_of
 from telemetry.batch import BatchId
 from telemetry.clock import Clock, SystemClock
@@ -127,7 +128,13 @@ class _Checker:
         except NotFound:  # the device was never heard of, or deleted
             return reconcile(session, Found(dead_lettered=dead))
         expired = {BatchId(device, name, c["seq"]): c["expired"] for c in claims if c["expired"]}
-        return reconcile(session, Found(stored, expired, dead, sum(s["duplicate_batches"] for s in listed)))
+        summarised = {
+            BatchId(device, name, c["seq"]): Summarised(c["hash"], c["summarised"])
+            for c in claims
+            if c.get("summarised")  # a gateway of before there were windows does not say
+        }
+        duplicates = sum(s["duplicate_batches"] for s in listed)
+        return reconcile(session, Found(stored, expired, dead, duplicates, summarised))
 
     async def _export(self, device: str, session: str) -> dict[BatchId, Stored]:
         asked = {"device": device, "session": session, "format": "arrow"}

@@ -171,7 +171,7 @@ def say(report: "Report") -> None:
         f"sent {report.sent:,}  stored {report.stored:,}  lost {report.lost_acked:,}  doubled {report.dup_stored:,}  "
         f"corrupt {report.corrupt:,}  unaccounted {report.unaccounted:,}  (readings)"
     )
-    others = ("expired", "dead_lettered", "set_aside", "dropped", "unsent", "unchecked")
+    others = ("summarised", "expired", "dead_lettered", "set_aside", "dropped", "unsent", "unchecked")
     rest = {name.replace("_", " "): getattr(report, name) for name in others if getattr(report, name)}
     if rest:
         output.say(f"besides: {output.plain(rest)}")

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gateway.app import create_app
 from gateway.listeners.http import Server
@@ -26,13 +26,21 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def station(data_dir: Path, *, engine: str = "memory", port: int = 0, **limits: Any) -> AsyncIterator[Running]:
+async def station(
+    data_dir: Path,
+    *,
+    engine: str = "memory",
+    port: int = 0,
+    detail: Literal["samples", "windows"] = "samples",
+    **limits: Any,
+) -> AsyncIterator[Running]:
     """`engine` is "memory" or "embedded"."""
     log, store = ("memory", "memory") if engine == "memory" else ("sqlite", "duckdb")
     settings = Settings(
         data_dir=data_dir,
         log=log,
         store=store,
+        store_detail=detail,
         gateway=Gateway(port=port, limits=limits),
         consumers=Consumers(flush_wait_s=0.1),
     )

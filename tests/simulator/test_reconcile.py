@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.ledger import End, Handed
-from simulator.reconcile import Found, Report, Stored, reconcile
+from simulator.reconcile import Found, Report, Stored, Summarised, reconcile
 from telemetry.batch import BatchId
 
 A, B = BatchId("d", "s", 0), BatchId("d", "s", 1)
@@ -28,6 +28,11 @@ def test_all_is_well() -> None:
     assert report.is_clean
 
 
+def test_what_is_summarised_is_counted_by_itself() -> None:
+    report = reconcile([acked(A), acked(B)], Found({B: Stored("h", 600)}, summarised={A: Summarised("h", 600)}))
+    assert (report.sent, report.stored, report.summarised, report.generated) == (1200, 600, 600, 1200)
+
+
 @pytest.mark.parametrize(
     ("handed", "found", "expected"),
     [
@@ -42,6 +47,14 @@ def test_all_is_well() -> None:
         ([acked()], Found({A: Stored("?", 100)}, expired={A: 400}), (100, 0, 0, 100)),
         ([acked()], Found(dead_lettered={A}), (0, 0, 0, 0)),
         ([acked()], Found(dead_lettered={B}), (600, 0, 0, 600)),
+        ([acked()], Found(summarised={A: Summarised("h", 600)}), (0, 0, 0, 0)),
+        ([acked()], Found(summarised={A: Summarised("h", 599)}), (1, 0, 0, 1)),
+        ([acked()], Found(summarised={A: Summarised("h", 500)}, expired={A: 100}), (0, 0, 0, 0)),
+        ([acked()], Found(summarised={A: Summarised("other", 600)}), (0, 0, 600, 0)),
+        ([acked()], Found(summarised={A: Summarised("h", 601)}), (0, 0, 601, 0)),
+        ([acked()], Found(summarised={A: Summarised("h", 600), B: Summarised("h", 7)}), (0, 0, 7, 0)),
+        ([acked()], Found({A: Stored("h", 600)}, summarised={A: Summarised("h", 600)}), (0, 600, 0, 0)),
+        ([acked(A), acked(B)], Found({B: Stored("h", 600)}, summarised={A: Summarised("h", 600)}), (0, 0, 0, 0)),
         ([Handed(A, "h", 600, End.UNSENT)], Found(), (0, 0, 0, 0)),
         ([Handed(A, "h", 600, End.UNSENT)], Found({A: Stored("h", 600)}), (0, 0, 0, 0)),
         ([Handed(A, "h", 600, End.UNSENT)], Found({A: Stored("other", 600)}), (0, 0, 600, 0)),

@@ -114,6 +114,42 @@ async def test_a_deleted_device_is_a_loss_that_it_reports(tmp_path: Path) -> Non
     assert report.lost_acked == report.unaccounted == 3 * 601 + 1
 
 
+@pytest.mark.parametrize("engine", ["memory", "embedded"])
+async def test_where_only_windows_are_kept_the_claims_are_compared(tmp_path: Path, engine: str) -> None:
+    async with station(tmp_path / "data", engine=engine, detail="windows") as running:
+        await run(FleetConfig(running.url, tmp_path / "ledger", devices=2, seconds=3, speed=0, key=running.key))
+        report = await verify(tmp_path / "ledger", running.url, running.key, wait_s=20)
+        assert report.is_clean
+        assert (report.summarised, report.stored, report.sent) == (2 * (3 * 601 + 1), 0, 2 * (3 * 601 + 1))
+        assert (await running.engine.store.counts()).readings == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (None, {"lost_acked": 601, "unaccounted": 601}),
+        ({"content_hash": "0" * 64}, {"corrupt": 601}),
+        ({"summarised": 600}, {"lost_acked": 1, "unaccounted": 1}),
+        ({"summarised": 602}, {"corrupt": 602}),
+    ],
+)
+async def test_a_claim_that_was_tampered_with_is_found_out(
+    tmp_path: Path, changed: dict[str, object] | None, expected: dict[str, int]
+) -> None:
+    async with station(tmp_path / "data", detail="windows") as running:
+        await run(FleetConfig(running.url, tmp_path / "ledger", devices=1, seconds=3, speed=0, key=running.key))
+        assert (await verify(tmp_path / "ledger", running.url, running.key, wait_s=20)).is_clean
+        store = running.engine.store
+        assert isinstance(store, MemoryStore)
+        id_ = next(id_ for id_, claim in store._claims.items() if claim.readings == 601)
+        claim = store._claims.pop(id_)
+        if changed is not None:
+            store._claims[id_] = dataclasses.replace(claim, **changed)  # type: ignore[arg-type]
+        report = await verify(tmp_path / "ledger", running.url, running.key, wait_s=WAIT_S)
+    figures = ("lost_acked", "dup_stored", "corrupt", "unaccounted")
+    assert {f: getattr(report, f) for f in figures} == dict.fromkeys(figures, 0) | expected
+
+
 async def test_a_wrong_key_a_device_token_and_nobody(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b'{"device":"d","session":"s","seq":0,"hash":"h","readings":1}\n')
     async with station(tmp_path / "data") as running:
