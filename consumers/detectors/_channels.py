@@ -29,7 +29,7 @@ class Settings(NamedTuple):
     slow: float  # widens the scale of a channel that wanders more than it trembles
     step: float  # a scale is at least this share of the channel's smallest step
     spike: float  # one row that is so many usual moves out, alone, is not looked at
-    clip: float  # one row pulls a level at most so many scales
+    clip: float  # one row pulls a level at most by this share of the threshold
     relearn_rows: int  # after so long in alarm the new level is the usual one
     absent_rows: int  # a channel that has been absent so long is no longer in alarm
 
@@ -50,7 +50,7 @@ SETTINGS = Settings(
     slow=3.0,
     step=0.1,
     spike=6.0,
-    clip=20.0,
+    clip=0.8,
     relearn_rows=1800,
     absent_rows=60,
 )
@@ -180,7 +180,7 @@ def _take(now: Floats, count: Counts, x: float, s: Settings) -> None:
     now[SEEN] = now[SEEN] + s.smooth * (v - now[SEEN]) if known(now[SEEN]) else v
     scale = max(now[SCALE], s.step * now[QUANTUM])
     if known(now[SCALE]):
-        reach = s.clip * (scale + now[NOISE])
+        reach = s.clip * s.threshold * scale / s.smooth
         v = min(max(v, now[CENTRE] - reach), now[CENTRE] + reach)
     now[LEVEL] = now[LEVEL] + s.smooth * (v - now[LEVEL]) if known(now[LEVEL]) else v
     count[IN_BLOCK] += 1
@@ -207,8 +207,11 @@ def _judge(now: Floats, count: Counts, t_ns: int, s: Settings) -> None:
     now[PEAK] = max(now[PEAK], now[RATIO])
     count[ALARM_ROWS] += 1
     count[CALM_ROWS] = count[CALM_ROWS] + 1 if now[RATIO] < s.back * now[PEAK] else 0
-    if now[RATIO] < s.close or count[ABSENT_ROWS] > s.absent_rows:
+    if now[RATIO] < s.close:
         count[ALARM] = 0
+    elif count[ABSENT_ROWS] > s.absent_rows:
+        count[ALARM] = 0
+        now[LEVEL], now[RATIO] = now[CENTRE], 0.0
     elif count[CALM_ROWS] >= s.back_rows:
         count[ALARM] = 0
         now[KNOWN] = max(now[KNOWN], s.rest * abs(now[LEVEL] - now[CENTRE]) / s.threshold)
