@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.detectors import Floats, Times
+from sensorline.evaluation._skab_score import Confusion
 from telemetry.errors import Malformed
 
 PREFIX_ROWS = 400  # of a file: known to be normal there, never scored by the benchmark
@@ -18,6 +19,7 @@ WARM_ROWS = 60  # of any stream: never scored
 LABELS = ("datetime", "anomaly", "changepoint")
 
 Labels = npt.NDArray[np.bool_]
+Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,19 @@ class Stream:
     def head(self) -> int:
         """Normal rows before the first anomaly."""
         return int(self.wrong.argmax()) if self.wrong.any() else len(self.wrong)
+
+    @property
+    def key(self) -> Key:
+        """The same for streams with the same rows, whichever of them are scored."""
+        return self.name, int(self.t_ns[0]), len(self.t_ns)
+
+    def count(self, alarm: Labels) -> Confusion:
+        """Right and wrong among the rows that are scored."""
+        return Confusion.of(self.wrong[self.first :], alarm[self.first :])
+
+    def strict(self) -> "Stream":
+        """The same, scored from row 60."""
+        return self.between(0, len(self.wrong), WARM_ROWS)
 
     def between(self, begin: int, end: int, first: int) -> "Stream":
         """Its rows from `begin` to before `end`, scored from their row `first` on."""
@@ -64,17 +79,16 @@ def _file(path: Path, name: str) -> Stream:
     return Stream(name, t_ns, values, wrong, PREFIX_ROWS)
 
 
-def cut(files: Sequence[Stream], seed: int, *, strict: bool) -> list[Stream]:
+def cut(files: Sequence[Stream], seed: int) -> list[Stream]:
     """Every file without a random part of its head.
 
-    Scored are the rows after the file's 400 first, and at least 60 of the stream; `strict`: all but those 60.
+    Scored are the rows after the file's 400 first and the stream's 60 first.
     """
     random = np.random.default_rng([seed, 1])
     streams = []
     for file in files:
         begin = int(random.integers(0, max(min(CUT_ROWS_MAX, file.head - HEAD_ROWS_MIN), 0) + 1))
-        first = WARM_ROWS if strict else max(PREFIX_ROWS - begin, WARM_ROWS)
-        streams.append(file.between(begin, len(file.wrong), first))
+        streams.append(file.between(begin, len(file.wrong), max(PREFIX_ROWS - begin, WARM_ROWS)))
     return streams
 
 
