@@ -1,4 +1,4 @@
-"""The loop of `series`: how new is this value, and how new are the mean and the range of the last few, to this stream?
+"""The loop of `series`: how new is this value, and how new is the mean of the last few, to this stream?
 
 A feature's novelty is the gap between its value and the nearest one it ever had, against the mean and deviation of
 earlier gaps.  Gaps need no unit, no offset and no sign, they shrink where a stream is dense and stay wide where it is
@@ -16,38 +16,39 @@ from consumers.detectors._kernel import kernel
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 
-# The features: the mean (MEAN; of one row: the value), or the largest less the smallest (RANGE), of the last rows.
-MEAN, RANGE = 0, 1
-KIND = np.array([MEAN, MEAN, RANGE], np.int64)
-ROWS = np.array([1, 24, 96], np.int64)
-WEIGHT = np.array([1.0, 0.5, 0.5])  # a window's novelty must be greater than a value's: neighbouring windows overlap
+# The features: the mean (MEAN; of one row: the value) of the last rows.  Neighbouring means overlap, so that a new one
+# says less than a new value does.
+ROWS = np.array([1, 36, 96], np.int64)
+WEIGHT = np.array([1.0, 0.55, 0.5])
 
 RING = 96  # the longest window
 SEEN = 2048  # values kept a feature
 SAMPLE = 256  # values kept a feature to tell the usual range from
 QUIET = 100  # an alarm is higher than everything in so many rows before it
 WARM = 50  # gaps a feature learns from before it speaks
-FORGET = 0.0005  # a row's part in the mean of the gaps
-THRESHOLD = 0.74
-PENALTY, RELAX = 0.25, 1.0 / 3000.0  # an alarm raises the threshold by a quarter, which fades over so many rows
+FORGET = 0.00015  # a row's part in the mean of the gaps: slow, since what a stream's beginning taught serves for long
+THRESHOLD = 1.12
+PENALTY = 0.25  # an alarm raises the threshold by so much of itself; a clear one, which was meant, by less
+FLOOR = 0.3  # a stream without alarms comes to a threshold lower by so much
+RELAX = 1.0 / 3000.0  # a row's part in coming back to it
 RATIO_MAX = 1e6  # a gap after none at all
 HUGE = 1e140  # its square is still finite
 SAME = 1e-9  # of the spread: nearer than this is equal, whatever rounding says
 
-# Slots of a column's `number` and `count`, and of a feature's `gap`.
+# Slots of a column's `number` and `counted`, and of a feature's `gaps`.
 BASE, SCALE, RAISED = range(3)
 ROW, SEED, SCALED = range(3)
 GAPS, MEAN_GAP, VARIANCE = range(3)
 
 
 class Tuning(NamedTuple):
-    """What is chosen, of the features (kind, rows, weight) and of the alarm."""
+    """What is chosen, of the features (rows, weight) and of the alarm."""
 
-    kind: Counts
     rows: Counts
     weight: Floats
     threshold: float
     penalty: float
+    floor: float
     relax: float
     forget: float
 
@@ -153,16 +154,13 @@ def novelty(gap: float, gaps: Floats, forget: float) -> float:
 
 
 @kernel
-def window(ring: Floats, row: int, kind: int, rows: int) -> float:
-    """The mean or the range of the last `rows` values, of fewer at a stream's beginning; `row` is the newest."""
+def mean(ring: Floats, row: int, rows: int) -> float:
+    """Of the last `rows` values, of fewer at a stream's beginning; `row` is the newest.  Added anew: nothing drifts."""
     n = min(rows, row + 1)
-    low = high = total = ring[row % RING]
-    for k in range(1, n):
-        value = ring[(row - k) % RING]
-        total += value
-        low = min(low, value)
-        high = max(high, value)
-    return float(total / n) if kind == MEAN else float(high - low)
+    total = 0.0
+    for k in range(n):
+        total += ring[(row - k) % RING]
+    return total / n
 
 
 @kernel
@@ -230,7 +228,7 @@ def judge(t_ns: Times, values: Floats, tuning: Tuning, column: Column, said: Sai
     alarms = 0
     for i in range(len(values)):
         said.score[i], said.carrier[i] = 0.0, -1
-        number[RAISED] *= 1.0 - tuning.relax
+        number[RAISED] -= tuning.relax * (number[RAISED] + tuning.floor)
         if not math.isfinite(values[i]):
             continue
         value = scaled(values[i], number, count)
@@ -238,8 +236,8 @@ def judge(t_ns: Times, values: Floats, tuning: Tuning, column: Column, said: Sai
         column.ring[row % RING], column.times[row % RING] = value, t_ns[i]
         count[ROW] += 1
         best, best_feature, best_value = 0.0, 0, 0.0
-        for f in range(len(tuning.kind)):
-            feature = window(column.ring, row, tuning.kind[f], tuning.rows[f])
+        for f in range(len(tuning.rows)):
+            feature = mean(column.ring, row, tuning.rows[f])
             count[SEED] = (count[SEED] * 6364136223846793005 + 1442695040888963407) & 0x7FFFFFFFFFFFFFFF
             new = tuning.weight[f] * learned(feature, column, f, count[SEED], tuning.forget)
             if new > best:
@@ -251,7 +249,7 @@ def judge(t_ns: Times, values: Floats, tuning: Tuning, column: Column, said: Sai
         said.score[i] = ratio
         if ratio >= 1.0:
             alarms += 1
-            number[RAISED] += tuning.penalty
+            number[RAISED] += tuning.penalty / ratio
             usual = np.sort(column.sample[best_feature, : min(row, SAMPLE)])
             said.carrier[i] = best_feature
             said.seen[i], said.low[i], said.high[i] = (

@@ -1,8 +1,8 @@
-"""One number a row: an alarm where a value, the level or the spread of the last rows is new to this stream.
+"""One number a row: an alarm where a value, or the level of the last rows, is new to this stream.
 
 A value's novelty is its gap to the nearest one seen before, against the gaps that this stream had before it (see
 `_series`): it needs no unit, offset or sign.  An alarm is a moment: one row, and then only what is higher than
-everything in the last 100 rows, against a threshold that each alarm raises and time relaxes.
+everything in the last 100 rows, against a threshold that each alarm raises and quiet times lower.
 
 It speaks after 50 rows.  It does not see an anomaly whose values and short windows all occurred before (a missing
 daily peak, a changed order): that needs a season, and a row's time is not used.
@@ -17,13 +17,14 @@ from consumers import detectors
 from consumers.detectors import HIT, Feature, Floats, Hits, State, Times, Verdict
 from consumers.detectors import _series as loop
 
-WORDS = ("value", "level", "spread")
+WORDS = ("value", "short level", "level")
+KIND = (0, 1, 1)  # of each of them
 
 
 class Detector(detectors.Detector):
     """Each field is judged by itself; of several in alarm at one row with one kind, the highest is told."""
 
-    KINDS: ClassVar[tuple[str, ...]] = ("outlier", "level", "spread")
+    KINDS: ClassVar[tuple[str, ...]] = ("outlier", "level")
     MODEL: ClassVar[int] = 1
 
     def __init__(self, fields: Sequence[str] = (), *, threshold: float = loop.THRESHOLD) -> None:
@@ -31,14 +32,14 @@ class Detector(detectors.Detector):
         self.threshold = threshold
 
     def features(self) -> tuple[Feature, ...]:
-        """A field's value, its level (mean of 24 rows) and its spread (range of 96 rows)."""
+        """A field's value, its short level (mean of 36 rows) and its level (of 96)."""
         return tuple(Feature(name if word == "value" else f"{name} {word}") for name in self._names for word in WORDS)
 
     def _fresh(self) -> State:
-        return loop.fresh(len(self._names), len(loop.KIND))
+        return loop.fresh(len(self._names), len(loop.ROWS))
 
     def _tuning(self) -> loop.Tuning:
-        return loop.Tuning(loop.KIND, loop.ROWS, loop.WEIGHT, self.threshold, loop.PENALTY, loop.RELAX, loop.FORGET)
+        return loop.Tuning(loop.ROWS, loop.WEIGHT, self.threshold, loop.PENALTY, loop.FLOOR, loop.RELAX, loop.FORGET)
 
     def _advance(self, state: State, t_ns: Times, values: Floats) -> Verdict:
         score, hits = np.zeros(len(t_ns)), [np.zeros(0, HIT)]
@@ -58,14 +59,15 @@ def _hits(said: loop.Said, column: loop.Column, field: int) -> Hits:
     rows = np.flatnonzero(said.carrier >= 0)
     carrier = said.carrier[rows]
     found = np.zeros(len(rows), HIT)
-    found["row"], found["since_ns"], found["kind"] = rows, said.since_ns[rows], carrier
-    found["feature"] = field * len(loop.KIND) + carrier
+    found["row"], found["since_ns"], found["kind"] = rows, said.since_ns[rows], np.take(KIND, carrier)
+    found["feature"] = field * len(loop.ROWS) + carrier
     found["score"] = said.score[rows]
-    base = np.where(loop.KIND[carrier] == loop.RANGE, 0.0, column.number[loop.BASE])
     limit = np.finfo(np.float64).max
     for name in ("seen", "low", "high"):
         with np.errstate(over="ignore"):
-            found[name] = np.clip(base + getattr(said, name)[rows] / column.number[loop.SCALE], -limit, limit)
+            found[name] = np.clip(
+                column.number[loop.BASE] + getattr(said, name)[rows] / column.number[loop.SCALE], -limit, limit
+            )
     return found
 
 
