@@ -17,11 +17,12 @@ from consumers.operator import Arrival, Lane
 from consumers.profiles import MOTION_STREAM
 from consumers.standing import DEVICE_STREAM
 from consumers.track import Plan, Track
-from telemetry import anomaly, metrics
+from telemetry import metrics
 from telemetry.anomaly import Anomaly
 from telemetry.errors import Misconfigured
-from telemetry.ports import ANOMALIES, Log, Record
+from telemetry.ports import ANOMALIES, Log
 from telemetry.reading import CATALOGUE
+from telemetry.records import anomaly_record
 from telemetry.settings import Detect
 
 RECORDS_AT_ONCE = 64
@@ -31,7 +32,7 @@ class DetectOperator:
     """The work on one device."""
 
     def __init__(self, device: Device, settings: Detect) -> None:
-        self._device = device
+        self.device = device
         self._settings = settings
 
     def apply(self, arrival: Arrival) -> list[Anomaly]:
@@ -47,15 +48,15 @@ class DetectOperator:
     def end_session(self, session: str) -> list[Anomaly]:
         """Close what it left open.  The live track's knowledge stays: it is the device's."""
         place = self._last_place()
-        backlog = self._device.backlogs.pop(session, None)
+        backlog = self.device.backlogs.pop(session, None)
         said = backlog.close(place) if backlog is not None else []
-        return said + (self._device.live.close(place) if session == self._device.live.session else [])
+        return said + (self.device.live.close(place) if session == self.device.live.session else [])
 
     def pass_time(self, received_ns: int) -> list[Anomaly]:
         """Silence, and anomalies of streams that fell silent."""
         place = self._last_place()
         said = [a for track in self._tracks() for a in track.pass_time(received_ns, place)]
-        silence = self._device.silence
+        silence = self.device.silence
         return said + silence.passed(self._scene(silence.session), received_ns, self._silent_ns())
 
     @property
@@ -71,10 +72,10 @@ class DetectOperator:
 
     def freeze(self) -> bytes:
         """The whole state; the same gives the same bytes."""
-        return device_state.freeze(self._device)
+        return device_state.freeze(self.device)
 
     def _live(self, arrival: Arrival, place: Place, said: list[Anomaly]) -> Track:
-        live, session = self._device.live, arrival.batch.session
+        live, session = self.device.live, arrival.batch.session
         if session != live.session:
             said += self.end_session(session)  # it may have been a backlog until now
             said += live.close(place)
@@ -82,17 +83,17 @@ class DetectOperator:
         return live
 
     def _backlog(self, arrival: Arrival, place: Place, said: list[Anomaly]) -> Track:
-        backlogs, session = self._device.backlogs, arrival.batch.session
+        backlogs, session = self.device.backlogs, arrival.batch.session
         track = backlogs.pop(session, None)
         if track is None:
             while len(backlogs) >= self._settings.backlog_sessions_max:
                 said += backlogs.pop(next(iter(backlogs))).close(place)
-            track = self._device.live.seeded(session)
+            track = self.device.live.seeded(session)
         backlogs[session] = track  # in the order in which they were last heard
         return track
 
     def _heard(self, arrival: Arrival, place: Place) -> list[Anomaly]:
-        return self._device.silence.heard_of(
+        return self.device.silence.heard_of(
             self._scene(arrival.batch.session),
             place,
             batches_min=self._settings.silence_batches_min,
@@ -101,18 +102,18 @@ class DetectOperator:
 
     def _silent_ns(self) -> int | None:
         s = self._settings
-        return self._device.silence.until_ns(
+        return self.device.silence.until_ns(
             s_min=s.silence_s_min, times=s.silence_times, batches_min=s.silence_batches_min
         )
 
     def _scene(self, session: str) -> Scene:
-        return Scene(self._device.name, session, DEVICE_STREAM, is_live=True)
+        return Scene(self.device.name, session, DEVICE_STREAM, is_live=True)
 
     def _tracks(self) -> Sequence[Track]:
-        return (self._device.live, *self._device.backlogs.values())
+        return (self.device.live, *self.device.backlogs.values())
 
     def _last_place(self) -> Place:
-        return Place(*(self._device.silence.place or (0, 0, 0)))
+        return Place(*(self.device.silence.place or (0, 0, 0)))
 
 
 class DetectOperators:
@@ -141,16 +142,10 @@ class AnomalySink:
     async def write(self, outputs: Sequence[Anomaly]) -> None:
         """Durable when it returns; raises `Retryable`."""
         for begin in range(0, len(outputs), RECORDS_AT_ONCE):
-            await self._log.append(ANOMALIES, [record_of(a) for a in outputs[begin : begin + RECORDS_AT_ONCE]])
+            await self._log.append(ANOMALIES, [anomaly_record(a) for a in outputs[begin : begin + RECORDS_AT_ONCE]])
         for one in outputs:
             if one.version == 1:
                 metrics.anomalies.labels(one.kind, one.severity).inc()
-
-
-def record_of(one: Anomaly) -> Record:
-    """Of the `anomalies` topic; the headers say what it is without opening it."""
-    headers = {"id": one.id, "version": str(one.version), "kind": one.kind}
-    return Record(one.device, anomaly.encode(one), headers)
 
 
 def plan(settings: Detect) -> Plan:

@@ -1,4 +1,5 @@
 """A batch as a record of the `batches` topic: key = device, the value is the canonical batch, the rest is headers.
+And an anomaly as one of `anomalies`.
 
 Readers that need no values (the ledger) never open the value.
 """
@@ -7,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from telemetry import beside, wire
+from telemetry import anomaly, beside, wire
+from telemetry.anomaly import Anomaly
 from telemetry.batch import Batch, BatchId
 from telemetry.beside import Beside
 from telemetry.errors import Malformed
@@ -82,6 +84,12 @@ def batch_record(
         newest_ns(batch),
     )
     return Record(batch.device, value, headers.to_map(), batch)
+
+
+def anomaly_record(one: Anomaly) -> Record:
+    """The record of an anomaly; the headers say what it is without opening it."""
+    headers = {"id": one.id, "version": str(one.version), "kind": one.kind}
+    return Record(one.device, anomaly.encode(one), headers)
 
 
 def newest_ns(batch: Batch) -> int | None:

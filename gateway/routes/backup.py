@@ -1,4 +1,4 @@
-"""Everything in one stream: who may send, labels, what nobody could store yet, and every stored batch, rebuilt."""
+"""Everything in one stream: who may send, labels, what nobody could store yet, anomalies, each stored batch rebuilt."""
 
 import logging
 from collections import Counter
@@ -16,21 +16,38 @@ from gateway.answers import Asked, within
 from gateway.openapi import guarded
 from gateway.scan import scan
 from gateway.services import Services
-from telemetry import errors, wire
+from telemetry import anomaly, errors, wire
 from telemetry.backup import end_line, head_line, record_line
 from telemetry.batch import Batch
 from telemetry.beside import Beside
-from telemetry.ports import AUDIT, BATCHES, DEADLETTERS, DEVICES, LABELS, MODELS, Claim, DeviceSeen, Position, Record
-from telemetry.records import BatchHeaders, newest_ns
+from telemetry.ports import (
+    ANOMALIES,
+    AUDIT,
+    BATCHES,
+    DEADLETTERS,
+    DEVICES,
+    LABELS,
+    MODELS,
+    Claim,
+    DeviceSeen,
+    Position,
+    Record,
+)
+from telemetry.records import BatchHeaders, anomaly_record, newest_ns
 from telemetry.session_clock import UNKNOWN
 
 logger = logging.getLogger(__name__)
 
 COPIED = (DEVICES, LABELS, MODELS, AUDIT)
-"""As they are.  Left out: checkpoints, which hold positions of this log, and anomalies, which are found again."""
+"""As they are.  Left out: checkpoints, which hold positions of this log.
+
+Anomalies come from the store, as they are now: the log may keep less of them, and found again from what is left of the
+readings they might be others than those that people have labelled.
+"""
 
 COMPRESSION_LEVEL = 3
 CHUNK_BYTES = 64 * 2**10
+ANOMALIES_PAGE = 200
 
 router = APIRouter(prefix="/v1", tags=["operate"])
 
@@ -48,9 +65,10 @@ router = APIRouter(prefix="/v1", tags=["operate"])
     },
 )
 async def backup(services: Asked, principal: Annotated[Principal, Depends(require(Role.ADMIN))]) -> StreamingResponse:
-    """Devices, labels, models, the audit trail, dead letters not replayed, and every batch rebuilt from the store.
+    """Devices, labels, models, the audit trail, dead letters not replayed, anomalies, and every batch rebuilt.
 
-    A batch is rebuilt from its rows: what was expired or pruned of it is lacking, and a tombstone does not come back.
+    A batch is rebuilt from its rows in the store: what was expired or pruned of it is lacking, a tombstone does not
+    come back, and nothing does of a batch that is kept as windows only.
     """
     async with services.audit.change(principal.name, "backup", "everything"):
         lines = _Lines(services)
@@ -75,6 +93,8 @@ class _Lines:
             yield line
         async for line in self._dead_letters():
             yield line
+        async for line in self._anomalies():
+            yield line
         for device in seen:
             async with aclosing(self._batches(device)) as lines:
                 async for line in lines:
@@ -96,6 +116,17 @@ class _Lines:
                 if Position(entry.partition, entry.offset) in waiting:
                     self._counts[DEADLETTERS.name] += 1
                     yield record_line(DEADLETTERS, Record(entry.key, entry.value, entry.headers))
+
+    async def _anomalies(self) -> AsyncIterator[bytes]:
+        """Each whole, at its last version."""
+        store, after = self._services.store, None
+        while page := await within(self._services, store.anomalies(anomaly.Asked(limit=ANOMALIES_PAGE, after=after))):
+            after = page[-1].start_ns, page[-1].id
+            for listed in page:
+                one = await within(self._services, store.anomaly(listed.id))
+                if one is not None and not self._services.registry.is_deleted(one.device, one.received_ns):
+                    self._counts[ANOMALIES.name] += 1
+                    yield record_line(ANOMALIES, anomaly_record(one))
 
     async def _batches(self, seen: DeviceSeen) -> AsyncGenerator[bytes, None]:
         claims = _Claims(self._services, seen.device)

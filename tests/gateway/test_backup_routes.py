@@ -5,20 +5,24 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 import orjson
 import pyarrow as pa
 import pytest
 import zstandard
 
 from consumers import clock_offset
+from consumers.anomalies import Anomalies
 from gateway import rebuilt
 from telemetry import backup, wire
+from telemetry.anomaly import decode
 from telemetry.beside import Beside
 from telemetry.deadletters import dead_letter
 from telemetry.outcome import Reason
-from telemetry.ports import BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record
+from telemetry.ports import ANOMALIES, BATCHES, DEADLETTERS, DEVICES, LABELS, Entry, Item, Record
 from telemetry.records import BatchHeaders, item_of
 from telemetry.session_clock import UNKNOWN, SessionClock
+from tests.gateway.found import anomaly
 from tests.gateway.gateway_world import T0, World, batch, gateway, stored
 from tests.gateway.read_world import Person, opened, reading_gateway, settle
 from tests.ports.stores_samples import random_batch
@@ -103,6 +107,33 @@ async def test_another_station_made_of_it_knows_devices_and_readings() -> None:
             assert (await other.post("/v1/batches", batch("pi", n=3), token)).status_code == 200
             await settle(other)  # sent again to the new station: the same batch
             assert (await other.services.store.counts()).readings == 3
+
+
+@pytest.mark.parametrize("store", ["memory", "duckdb"])
+async def test_anomalies_come_along_whole_at_their_last_version(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.routes.backup.ANOMALIES_PAGE", 3)
+    async with reading_gateway("admin", store=store) as (world, admin):
+        await world.device("gone")
+        put = [anomaly("pi", k // 2, session=f"s{k}", id=f"{k:032x}", received_ns=T0) for k in range(8)]
+        await world.services.store.put_anomalies([*put, anomaly("gone", received_ns=T0)])
+        newer = msgspec.structs.replace(put[2], version=9, is_open=False)
+        await world.services.store.put_anomalies([newer])
+        await world.services.enrolment.delete("gone")
+        found = (await taken(admin))["anomalies"]
+        assert {r.key for r in found} == {"pi"}
+        by_id = {r.headers["id"]: decode(r.value or b"") for r in found}
+        assert by_id == {a.id: a for a in [*put[:2], newer, *put[3:]]}
+        assert len(found) == 8
+        await world.log.append(ANOMALIES, found)  # as a restore does
+        async with opened("memory") as other:
+            entries = await stored(world.log, ANOMALIES)
+            consumer = Anomalies(world.log, other, world.services.clock, lambda *_: False, nothing)
+            await consumer.process(entries)
+            assert await other.anomaly(newer.id) == newer
+
+
+async def nothing() -> None:
+    """There is nothing to refresh."""
 
 
 async def test_dead_letters_come_along_unless_replayed() -> None:
