@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from consumers.detectors._kernel import kernel
+from consumers.detectors._kernel import helper
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -76,7 +76,7 @@ def rows_of(t_ns: Ints) -> Rows:
     return Rows(t_ns, np.zeros(n), np.zeros(n, np.int64), board, marks)
 
 
-@kernel
+@helper
 def post(
     rows: Rows,
     row: int,
@@ -91,15 +91,15 @@ def post(
     """Say it, unless the same kind was already said of this row with a greater score."""
     board, marks = rows.board, rows.marks
     if score > board[row, kind, SCORE]:
-        board[row, kind, SCORE] = min(score, SCORE_MAX)
-        board[row, kind, SEEN] = min(max(seen, -VALUE_MAX), VALUE_MAX)
-        board[row, kind, LOW] = min(max(low, -VALUE_MAX), VALUE_MAX)
-        board[row, kind, HIGH] = min(max(high, -VALUE_MAX), VALUE_MAX)
-        marks[row, kind, SINCE] = min(since_ns, rows.t_ns[row])
+        board[row, kind, SCORE] = score
+        board[row, kind, SEEN] = seen
+        board[row, kind, LOW] = low
+        board[row, kind, HIGH] = high
+        marks[row, kind, SINCE] = since_ns
         marks[row, kind, FEATURE] = feature
 
 
-@kernel
+@helper
 def learn_tail(state: Floats, at: int, y: float) -> None:
     """Learn one logarithm; the four slots of `state` from `at` on are this tail's."""
     n = state[at + COUNT] + 1.0
@@ -120,13 +120,13 @@ def learn_tail(state: Floats, at: int, y: float) -> None:
         state[at + QUANTILE] -= step * (1.0 - _ABOVE)
 
 
-@kernel
+@helper
 def tail_limit(state: Floats, at: int, folds: float, margin: float) -> float:
     """The logarithm beyond which a value is not usual: `folds` mean excesses, at least `margin`, above the quantile."""
     return float(state[at + QUANTILE] + max(margin, folds * state[at + EXCESS]))
 
 
-@kernel
+@helper
 def usual(state: Floats, at: int) -> float:
     """The 0.9 quantile itself, no longer a logarithm."""
     return math.exp(min(state[at + QUANTILE], 690.0))

@@ -23,7 +23,7 @@ from consumers.detectors._health_board import (
     tail_limit,
     usual,
 )
-from consumers.detectors._kernel import kernel
+from consumers.detectors._kernel import helper, kernel
 
 FEATURES = (
     ("samples with the same acceleration", ""),
@@ -44,8 +44,8 @@ _X = TAIL
 _RUN, _RUN_FROM = TAIL + 4, TAIL + 5
 AXIS_SLOTS = TAIL + 6
 # a sensor: the tail of its noise level, then
-_HAVE, _LAST, _LEVEL, _QUIET, _NEXT, _SLOW = range(TAIL, TAIL + 6)
-GROUP_SLOTS = TAIL + 6
+_HAVE, _LAST, _LEVEL, _QUIET, _NEXT, _SLOW, _LIMIT, _USUAL = range(TAIL, TAIL + 8)
+GROUP_SLOTS = TAIL + 8
 # gravity
 _MX, _MY, _MZ, _MEAN, _STARTED, _OFF_FROM = range(6)
 GRAVITY_SLOTS = 6
@@ -117,12 +117,12 @@ def body(
                 _gravity(rows, gravity, a, b, c, dt_s, i, base + 6)
 
 
-@kernel
+@helper
 def _held(x: float) -> float:
     return min(max(x, -_VALUE_MAX), _VALUE_MAX)
 
 
-@kernel
+@helper
 def _push(axes: Floats, axis: int, x: float) -> None:
     axes[axis, _X + 3] = axes[axis, _X + 2]
     axes[axis, _X + 2] = axes[axis, _X + 1]
@@ -130,7 +130,7 @@ def _push(axes: Floats, axis: int, x: float) -> None:
     axes[axis, _X] = x
 
 
-@kernel
+@helper
 def _stuck(
     rows: Rows,
     axes: Floats,
@@ -143,7 +143,7 @@ def _stuck(
     run = axes[axis, _RUN]
     if run == 0.0 or x != axes[axis, _X]:
         if run > 0.0:
-            learn_tail(axes[axis], 0, math.log(run))
+            learn_tail(axes[axis], 0, math.log(run) if run > 1.0 else 0.0)
         axes[axis, _RUN] = 1.0
         axes[axis, _RUN_FROM] = rows.now_s[i]
         since[axis] = rows.t_ns[i]
@@ -158,7 +158,7 @@ def _stuck(
     post(rows, i, STUCK, score, since[axis], feature, run, 1.0, high)
 
 
-@kernel
+@helper
 def _outlier(axes: Floats, axis: int, x: float) -> tuple[float, float]:
     """How far the sample before the last stands out from its four neighbours, and how far these are apart."""
     low = min(x, axes[axis, _X], axes[axis, _X + 2], axes[axis, _X + 3])
@@ -167,7 +167,7 @@ def _outlier(axes: Floats, axis: int, x: float) -> tuple[float, float]:
     return max(middle - high, low - middle), high - low
 
 
-@kernel
+@helper
 def _spike(
     rows: Rows,
     axes: Floats,
@@ -203,7 +203,7 @@ def _spike(
     post(rows, i, SPIKE, score, min(since_ns, rows.t_ns[i]), feature, seen, middle - limit, middle + limit)
 
 
-@kernel
+@helper
 def _noise(
     rows: Rows,
     axes: Floats,
@@ -228,7 +228,7 @@ def _noise(
     if dt_s * _FAST_HZ > 1.0:
         limit *= 2.0  # at low rates a movement itself is rough
     if known:
-        limit = max(limit, math.exp(min(tail_limit(state, 0, _NOISE_FOLDS, _NOISE_MARGIN), 50.0)))
+        limit = max(limit, state[_LIMIT])
     rate = dt_s / (_NOISE_TAU_S + dt_s)
     state[_LEVEL] += rate * (min(e, _NOISE_CLIP * limit) - state[_LEVEL])
     level = state[_LEVEL]
@@ -237,17 +237,19 @@ def _noise(
     other = groups[1 - g]
     moved = 1.0
     if other[COUNT] >= _NOISE_KNOWN:
-        moved = max(other[_LEVEL] / (2.0 * usual(other, 0) + 1e-9), 1.0)
+        moved = max(other[_LEVEL] / (2.0 * other[_USUAL] + 1e-9), 1.0)
     score = level / limit / moved
     if score < 1.0:
         state[_QUIET] = rows.now_s[i]
     if rows.now_s[i] >= state[_NEXT] and (score < 1.0 or rows.now_s[i] - state[_QUIET] > _NOISE_HITS_S):
         learn_tail(state, 0, math.log(level + 1e-6))  # noise that stays becomes this mounting's own
+        state[_LIMIT] = math.exp(min(tail_limit(state, 0, _NOISE_FOLDS, _NOISE_MARGIN), 50.0))
+        state[_USUAL] = usual(state, 0)
         state[_NEXT] = rows.now_s[i] + _NOISE_EVERY_S
     post(rows, i, NOISE, score, rows.t_ns[i], feature, level, 0.0, limit)
 
 
-@kernel
+@helper
 def _gravity(
     rows: Rows,
     state: Floats,

@@ -20,7 +20,7 @@ from consumers.detectors._health_board import (
     tail_limit,
     usual,
 )
-from consumers.detectors._kernel import kernel
+from consumers.detectors._kernel import helper, kernel
 
 FEATURES = (("time gap", "s"), ("time step", "s"))
 
@@ -83,7 +83,7 @@ def clock(
         rows.now_s[i] = floats[_NOW]
 
 
-@kernel
+@helper
 def _back(rows: Rows, floats: Floats, i: int, back_s: float, interval_s: float) -> None:
     """A step back, beyond the steps back that come from rows out of order."""
     limit_s = max(interval_s, 1e-3)
@@ -95,7 +95,7 @@ def _back(rows: Rows, floats: Floats, i: int, back_s: float, interval_s: float) 
     _say(rows, floats, i, CLOCK_JUMP, back_s / limit_s, rows.t_ns[i], 1, -back_s, 0.0, interval_s)
 
 
-@kernel
+@helper
 def _gap(rows: Rows, floats: Floats, i: int, y: float, gap_s: float, interval_s: float, last_ns: int) -> bool:
     """A gap of logarithm `y`; true when it was the clock that jumped, and no time passed."""
     limit = tail_limit(floats, 0, _FOLDS, _MARGIN)
@@ -113,7 +113,7 @@ def _gap(rows: Rows, floats: Floats, i: int, y: float, gap_s: float, interval_s:
     return False
 
 
-@kernel
+@helper
 def _say(
     rows: Rows,
     floats: Floats,

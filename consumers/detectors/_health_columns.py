@@ -23,7 +23,7 @@ from consumers.detectors._health_board import (
     post,
     tail_limit,
 )
-from consumers.detectors._kernel import kernel
+from consumers.detectors._kernel import helper, kernel
 
 FEATURES = ("samples with the same {}", "single sample of {}", "roughness of {}", "slow mean of {}")
 COLUMNS_MAX = 100  # columns beyond are not judged: the state stays within its bound
@@ -96,7 +96,7 @@ def columns(rows: Rows, values: Floats, places: Ints, state: Floats, since: Ints
             _push(own, times, x, rows.t_ns[i])
 
 
-@kernel
+@helper
 def _push(own: Floats, times: Ints, x: float, t_ns: int) -> None:
     if own[_ROWS] == 0.0:
         own[_LOW], own[_HIGH] = x, x
@@ -113,7 +113,7 @@ def _push(own: Floats, times: Ints, x: float, t_ns: int) -> None:
     times[_LAST_NS] = t_ns
 
 
-@kernel
+@helper
 def _paid(own: Floats, score: float, lasting: bool) -> float:
     """An alarm's score, if it goes on or a token pays for its beginning; else just below the threshold."""
     if score < 1.0 or lasting:
@@ -124,7 +124,7 @@ def _paid(own: Floats, score: float, lasting: bool) -> float:
     return 0.99
 
 
-@kernel
+@helper
 def _stuck(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int) -> None:
     own[_LONGEST] -= own[_LONGEST] * (0.693 / _LONGEST_HALF_ROWS)
     run = own[_RUN]
@@ -146,7 +146,7 @@ def _stuck(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int)
     post(rows, i, STUCK, score, times[_RUN_NS], feature, run, 1.0, need)
 
 
-@kernel
+@helper
 def _spike(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int) -> None:
     low = min(x, own[_X], own[_X + 2], own[_X + 3])
     high = max(x, own[_X], own[_X + 2], own[_X + 3])
@@ -163,7 +163,7 @@ def _spike(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int)
     learn_tail(own, _SPIKES, y)
 
 
-@kernel
+@helper
 def _rough(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int) -> None:
     e = abs(x - 2.0 * own[_X] + own[_X + 1])
     known = own[_ROUGH + COUNT] >= _ROUGH_MIN
@@ -189,7 +189,7 @@ def _rough(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int)
         learn_tail(own, _ROUGH, math.log(level))
 
 
-@kernel
+@helper
 def _wander(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int) -> None:
     n = own[_ROWS] + 1.0
     if own[COUNT] > _MOVES_KNOWN:  # one sample is no wander

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from consumers.detectors._health_board import DRIFT, Floats, Ints, Rows, post
-from consumers.detectors._kernel import kernel
+from consumers.detectors._kernel import helper, kernel
 
 FEATURES = (("slow acceleration beside the movement", "m/s2"), ("slow turn rate beside the course", "rad/s"))
 
@@ -97,19 +97,19 @@ def drift(
         _gather_anew(tick, rows.now_s[i])
 
 
-@kernel
+@helper
 def _cell(values: Floats, i: int, column: int) -> float:
     return float(values[i, column]) if column >= 0 else math.nan
 
 
-@kernel
+@helper
 def _gather_anew(tick: Floats, now_s: float) -> None:
     for j in range(_SUM, _BEFORE):
         tick[j] = 0.0
     tick[_FROM] = now_s + 1.0  # 0 = never
 
 
-@kernel
+@helper
 def _course(
     tick: Floats, lat: float, lon: float, speed: float, now_s: float, dt_s: float
 ) -> tuple[float, float, float]:
@@ -139,7 +139,7 @@ def _course(
     return mean, change, turn
 
 
-@kernel
+@helper
 def _tick(
     rows: Rows,
     i: int,
@@ -192,7 +192,7 @@ def _tick(
         tick[_TICKS] = 0.0
 
 
-@kernel
+@helper
 def _means(tick: Floats) -> tuple[Floats, Floats]:
     """What the accelerometer and the gyroscope said in this tick; 0 where one said nothing."""
     a, w = np.zeros(3), np.zeros(3)
@@ -204,7 +204,7 @@ def _means(tick: Floats) -> tuple[Floats, Floats]:
     return a, w
 
 
-@kernel
+@helper
 def _fresh_model(p: Floats, w: Floats) -> None:
     for j in range(len(p)):
         for k in range(len(p)):
@@ -213,7 +213,7 @@ def _fresh_model(p: Floats, w: Floats) -> None:
             w[j, k] = 0.0
 
 
-@kernel
+@helper
 def _rest(
     ticks: float,
     slow: Floats,
@@ -262,7 +262,7 @@ def _rest(
     return best, axis, best_limit
 
 
-@kernel
+@helper
 def _learn(slow: Floats, at_x: int, at_y: int, p: Floats, weights: Floats, weight: float) -> None:
     """One step of recursive least squares with forgetting, on the low-passed sides."""
     n = len(p)

@@ -21,7 +21,7 @@ from consumers.detectors._health_board import (
     tail_limit,
     usual,
 )
-from consumers.detectors._kernel import kernel
+from consumers.detectors._kernel import helper, kernel
 
 FEATURES = (
     ("speed", "m/s"),
@@ -95,7 +95,7 @@ def gps(
         _fix(rows, state, since, ring, lat, lon, speed, hacc, dt_s, i, base)
 
 
-@kernel
+@helper
 def _restart(state: Floats, since: Ints, lat: float, lon: float, speed: float, hacc: float, now: float, t: int) -> None:
     state[_HAVE] = 1.0
     state[_AT], state[_LAT], state[_LON], state[_SPEED], state[_HACC] = now, lat, lon, speed, hacc
@@ -105,7 +105,7 @@ def _restart(state: Floats, since: Ints, lat: float, lon: float, speed: float, h
     since[0] = t
 
 
-@kernel
+@helper
 def _repeated(rows: Rows, state: Floats, since: Ints, speed: float, now: float, i: int, base: int) -> None:
     """The very same fix again: a freeze when it says that it moves and has stood far longer than a fix does."""
     state[_REPEATS] += 1.0
@@ -120,7 +120,7 @@ def _repeated(rows: Rows, state: Floats, since: Ints, speed: float, now: float, 
     post(rows, i, GPS_FREEZE, score, since[0], base + 3, lasting, 0.0, limit)
 
 
-@kernel
+@helper
 def _fix(
     rows: Rows,
     state: Floats,
@@ -167,7 +167,7 @@ def _fix(
     since[0] = rows.t_ns[i]
 
 
-@kernel
+@helper
 def _speed(rows: Rows, speed: float, before: float, dt_s: float, i: int, since_ns: int, base: int) -> None:
     if math.isnan(speed):
         return
@@ -178,7 +178,7 @@ def _speed(rows: Rows, speed: float, before: float, dt_s: float, i: int, since_n
         post(rows, i, IMPOSSIBLE_SPEED, abs(change) / limit, since_ns, base + 1, change, -limit, limit)
 
 
-@kernel
+@helper
 def _spoof(
     rows: Rows,
     state: Floats,

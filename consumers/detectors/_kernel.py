@@ -5,7 +5,7 @@ cache.  No fast-math: the same rows give the same bits.  A division by zero give
 """
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -16,4 +16,11 @@ R = TypeVar("R")
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile at the first call, and let other threads run meanwhile."""
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(Callable[P, R], compiled)
+
+
+def helper(function: Callable[P, R]) -> Callable[P, R]:
+    """A part of kernels, compiled into them: Python itself cannot call it, so it compiles in half the time."""
+    njit = cast(Any, numba.njit)  # its stubs do not know these two options
+    compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return cast(Callable[P, R], compiled)

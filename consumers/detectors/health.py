@@ -16,7 +16,19 @@ from consumers.detectors import _health_clock as clock
 from consumers.detectors import _health_columns as columns
 from consumers.detectors import _health_drift as drift
 from consumers.detectors import _health_gps as gps
-from consumers.detectors._health_board import FEATURE, HIGH, KINDS, LOW, SCORE, SEEN, SINCE, rows_of
+from consumers.detectors._health_board import (
+    FEATURE,
+    HIGH,
+    KINDS,
+    LOW,
+    SCORE,
+    SCORE_MAX,
+    SEEN,
+    SINCE,
+    VALUE_MAX,
+    Rows,
+    rows_of,
+)
 
 _BODY = ("ax", "ay", "az", "gx", "gy", "gz")
 _GPS = ("latitude", "longitude", "speed", ("horizontalAccuracy", "horizontal_accuracy"))
@@ -86,7 +98,7 @@ class Detector(detectors.Detector):
         )  # fmt: skip
         others = self._columns(self._others())
         columns.columns(rows, values, others, state["columns"], state["columns_ns"], _COLUMNS_BASE)
-        return _verdict(rows.board, rows.marks, at)
+        return _verdict(rows, at)
 
     def _others(self) -> tuple[str, ...]:
         return tuple(name for name in self._names if name not in _ROLES)[: columns.COLUMNS_MAX]
@@ -101,13 +113,14 @@ def _place(names: Sequence[str], wanted: str | tuple[str, ...]) -> int:
     return next((names.index(name) for name in aliases if name in names), -1)
 
 
-def _verdict(board: detectors.Floats, marks: detectors.Times, at: int) -> detectors.Verdict:
-    rows, kinds = np.nonzero(board[:, :, SCORE] >= 1.0)
-    hits = np.zeros(len(rows), detectors.HIT)
-    hits["row"] = rows + at
+def _verdict(rows: Rows, at: int) -> detectors.Verdict:
+    found, kinds = np.nonzero(rows.board[:, :, SCORE] >= 1.0)
+    hits = np.zeros(len(found), detectors.HIT)
+    hits["row"] = found + at
     hits["kind"] = kinds
-    for name, slot in (("score", SCORE), ("seen", SEEN), ("low", LOW), ("high", HIGH)):
-        hits[name] = board[rows, kinds, slot]
-    hits["since_ns"] = marks[rows, kinds, SINCE]
-    hits["feature"] = marks[rows, kinds, FEATURE]
-    return detectors.Verdict(board[:, :, SCORE].max(axis=1), hits)
+    for name, slot in (("seen", SEEN), ("low", LOW), ("high", HIGH)):
+        hits[name] = np.clip(rows.board[found, kinds, slot], -VALUE_MAX, VALUE_MAX)
+    hits["score"] = np.minimum(rows.board[found, kinds, SCORE], SCORE_MAX)
+    hits["since_ns"] = np.minimum(rows.marks[found, kinds, SINCE], rows.t_ns[found])
+    hits["feature"] = rows.marks[found, kinds, FEATURE]
+    return detectors.Verdict(np.minimum(rows.board[:, :, SCORE].max(axis=1), SCORE_MAX), hits)
