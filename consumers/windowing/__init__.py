@@ -17,8 +17,10 @@ Rules, which hold row by row, so that it does not matter how batches were cut:
   summarised in the order in which they came; then only count, min and max are free of that order.
 """
 
+from consumers.windowing.emitted import Emitted
 from consumers.windowing.order import STEP_ROWS, Left
-from consumers.windowing.shapes import EPOCH_REVISIONS, Emitted, Patience, Shape, checked, session, sliding, tumbling
+from consumers.windowing.rows import settle
+from consumers.windowing.shapes import EPOCH_REVISIONS, Patience, Shape, checked, session, sliding, tumbling
 from consumers.windowing.stream import Stream
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Stream",
     "checked",
     "session",
+    "settle",
     "sliding",
     "tumbling",
 ]

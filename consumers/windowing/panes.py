@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from consumers.features import Features
+from consumers.windowing.emitted import Emitted, emitted
 from consumers.windowing.frozen import FrozenCells, freeze_cells, thaw_cells
-from consumers.windowing.rows import Cell, summarise
-from consumers.windowing.shapes import Emitted, Shape, emitted, pane_ns
+from consumers.windowing.rows import Cell
+from consumers.windowing.shapes import Shape, pane_ns
 from telemetry.window import Floats, Ints
 
 STEPS_MAX = 64  # more steps of the watermark than this at once: look at the panes there are instead
@@ -74,10 +75,10 @@ class Panes:
             return
         self._kept_from = first
         for index in list(self._cells):
-            if index < first:
-                self._cells[index].seal(self._features)
             if index * self._width_ns + self._widest_ns <= limit_ns:
                 del self._cells[index]
+            elif index < first:
+                self._cells[index].seal(self._features)
         self._late = {w: n for w, n in self._late.items() if w.start_ns + self._shapes[w.shape].width_ns > limit_ns}
 
     @property
@@ -145,14 +146,14 @@ class Panes:
     def _emitted(self, k: int, starts: Sequence[int]) -> Emitted:
         shape = self._shapes[k]
         cells = [list(self._within(shape, start_ns)) for start_ns in starts]
-        summarise(self._features, {id(cell): cell for window in cells for cell in window}.values())
         return emitted(
+            self._features,
             shape,
             [
                 (start_ns, start_ns + shape.width_ns, sum(c.count for c in window), self._revision_of(k, start_ns))
                 for start_ns, window in zip(starts, cells, strict=True)
             ],
-            [self._features.combine(np.stack([c.summary(self._features) for c in window])) for window in cells],
+            [[cell.part(self._features) for cell in window] for window in cells],
         )
 
     def _revision_of(self, k: int, start_ns: int) -> int:

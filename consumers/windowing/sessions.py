@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from consumers.features import Features
+from consumers.windowing.emitted import Emitted, emitted
 from consumers.windowing.frozen import FrozenCells, freeze_cells, thaw_cells
-from consumers.windowing.rows import Cell, summarise
-from consumers.windowing.shapes import Emitted, Shape, emitted
+from consumers.windowing.rows import Cell
+from consumers.windowing.shapes import Shape
 from telemetry.window import Floats, Ints
 
 
@@ -52,16 +53,15 @@ class Sessions:
         ripe = [s for s in self._spans if not s.is_told and s.last_ns + self._gap_ns <= watermark_ns]
         if not ripe and not self._gone:
             return
-        summarise(self._features, [span.cell for span in ripe])
         windows = [(s.start_ns, s.last_ns + self._gap_ns, s.cell.count, self._revision + s.revision) for s in ripe]
-        summaries = [s.cell.summary(self._features) for s in ripe]
+        parts = [[s.cell.part(self._features)] for s in ripe]
         for start_ns, revision in sorted(self._gone.items()):
             windows.append((start_ns, start_ns, 0, self._revision + revision))
-            summaries.append(np.full(self._features.size, np.nan))
+            parts.append([])
         self._gone = {}
         for span in ripe:
             span.is_told = True
-        yield emitted(self._shape, windows, summaries)
+        yield emitted(self._features, self._shape, windows, parts)
 
     def forget(self, limit_ns: int) -> None:
         """No row before this comes any more."""

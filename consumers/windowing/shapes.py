@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Literal
 
-import numpy as np
-
 from telemetry.errors import Misconfigured
-from telemetry.window import Floats, Ints
 
 EPOCH_REVISIONS = 2**32
 PANES_MAX = 4096  # of the widest window: what a stream may have to keep and to combine
@@ -87,24 +84,3 @@ def _bounded(what: str, span_ns: int, piece_ns: int, most: int) -> None:
             f"windows: a {what} of {span_ns / 1e9:g} s in pieces of {piece_ns / 1e9:g} s (a gap, or the greatest common"
             f" divisor of widths and steps) are more than {most}"
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Emitted:
-    """w windows of one shape by start, columns of w; `summaries` is float64[w, features.size] (see `Features.read`).
-
-    A `count` of 0 says that a session window is no more: it went into another.
-    """
-
-    shape: Shape
-    start_ns: Ints
-    end_ns: Ints
-    count: Ints
-    revision: Ints
-    summaries: Floats
-
-
-def emitted(shape: Shape, windows: Sequence[tuple[int, int, int, int]], summaries: Sequence[Floats]) -> Emitted:
-    """Of (start, end, count, revision) each."""
-    columns = np.array(windows, np.int64).T
-    return Emitted(shape, columns[0], columns[1], columns[2], columns[3], np.stack(summaries))

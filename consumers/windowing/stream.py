@@ -6,11 +6,12 @@ from typing import Any
 import numpy.typing as npt
 
 from consumers.features import Features
+from consumers.windowing.emitted import Emitted
 from consumers.windowing.frozen import FrozenCells
 from consumers.windowing.order import TIME_MAX_NS, Admitted, Left, Order, Stepped
 from consumers.windowing.panes import Panes
 from consumers.windowing.sessions import Sessions
-from consumers.windowing.shapes import EPOCH_REVISIONS, Emitted, Patience, Shape
+from consumers.windowing.shapes import EPOCH_REVISIONS, Patience, Shape
 from telemetry.window import Floats, Ints
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.operator import Arrival, Lane
-from consumers.windows import WindowOperator, WindowOperators, WindowSink, joined
+from consumers.windows import Due, WindowOperator, WindowOperators, WindowSink, windows_of
 from simulator.world import World
 from telemetry import metrics
 from telemetry.batch import Batch, Dropped, Series
@@ -21,7 +21,6 @@ from telemetry.ports import Item, Span
 from telemetry.settings import Window
 from telemetry.settings import Windows as Options
 from telemetry.stores.memory import MemoryStore
-from telemetry.window import Windows
 
 S = 10**9
 T0 = 1_763_800_000 * S
@@ -48,10 +47,10 @@ def simulated(seconds: int, session: str = "s") -> list[Batch]:
     return [Batch("d", session, k, tuple(world.chunk(k))) for k in range(seconds)]
 
 
-def newest(outputs: Iterable[Windows]) -> dict[tuple[object, ...], tuple[object, ...]]:
+def newest(outputs: Iterable[Due]) -> dict[tuple[object, ...], tuple[object, ...]]:
     """What a store would hold."""
     kept: dict[tuple[object, ...], tuple[object, ...]] = {}
-    for some in outputs:
+    for some in windows_of(list(outputs)):
         for k, start in enumerate(some.start_ns.tolist()):
             key = (some.device, some.sensor, some.session, some.kind, some.width_ns, start)
             # absent and NaN are the same
@@ -62,11 +61,11 @@ def newest(outputs: Iterable[Windows]) -> dict[tuple[object, ...], tuple[object,
     return kept
 
 
-def applied(operator: WindowOperator, batches: Sequence[Batch]) -> list[Windows]:
-    return [windows for batch in batches for windows in operator.apply(arrival(batch))]
+def applied(operator: WindowOperator, batches: Sequence[Batch]) -> list[Due]:
+    return [due for batch in batches for due in operator.apply(arrival(batch))]
 
 
-def counts(outputs: Iterable[Windows], kind: str = "tumbling") -> dict[float, tuple[int, int]]:
+def counts(outputs: Iterable[Due], kind: str = "tumbling") -> dict[float, tuple[int, int]]:
     """Seconds -> (count, revision)."""
     kept = newest(outputs)
     return {(key[5] - T0) / S: (value[2], value[0]) for key, value in kept.items() if key[3] == kind}  # type: ignore
@@ -76,7 +75,7 @@ async def test_windows_are_what_duckdb_computes_from_the_raw_rows_of_a_simulated
     store = MemoryStore(retention_days=36_500)
     await store.start()
     operator = WindowOperators(Options()).fresh("d")
-    outputs: list[Windows] = []
+    outputs: list[Due] = []
     for batch in simulated(65):
         await store.write([Item(batch, str(batch.seq), T0, 0, batch.seq)])
         outputs += operator.apply(arrival(batch))
@@ -158,8 +157,8 @@ def test_a_thawed_operator_says_word_for_word_what_the_other_would() -> None:
         assert again.freeze() == straight.freeze()
         assert (again.due_ns, again.size_bytes) == (straight.due_ns, straight.size_bytes)
         expected, found = straight.apply(arrival(batch)), again.apply(arrival(batch))
-        assert [(w.sensor, w.kind, w.start_ns.tolist()) for w in expected] == [
-            (w.sensor, w.kind, w.start_ns.tolist()) for w in found
+        assert [(w.sensor, w.windows.start_ns.tolist()) for w in expected] == [
+            (w.sensor, w.windows.start_ns.tolist()) for w in found
         ], k
         assert newest(expected) == newest(found)
         assert again.freeze() == straight.freeze()
@@ -170,10 +169,10 @@ def test_sessions_do_not_touch_each_other_and_end_alone() -> None:
     outputs = list(operator.apply(arrival(one(0.1, 0.2, session="a"))))
     outputs += operator.apply(arrival(one(0.5, session="b"), Lane.BACKLOG))
     assert outputs == []
-    (ended,) = operator.end_session("a")
+    (ended,) = windows_of(operator.end_session("a"))
     assert (ended.session, ended.count.tolist()) == ("a", [2])
     assert operator.end_session("a") == []
-    (ended,) = operator.end_session("b")
+    (ended,) = windows_of(operator.end_session("b"))
     assert (ended.session, ended.count.tolist()) == ("b", [1])
     assert operator.size_bytes == 0
 
@@ -233,7 +232,7 @@ def test_unusable_values_are_left_out_by_name_and_the_rest_of_their_row_counts()
     t = np.array([T0, T0 + S // 2, T0 + S])
     series = Series("location", t, MappingProxyType({"latitude": np.array([np.inf, 1e300, 1.0]), "speed": np.ones(3)}))
     outputs = operator.apply(arrival(Batch("d", "s", 0, (series,))))
-    (window,) = outputs
+    (window,) = windows_of(outputs)
     assert window.count.tolist() == [2]
     assert window.features["latitude_count"].tolist() == [0.0]
     assert window.features["speed_mean"].tolist() == [1.0]
@@ -280,7 +279,7 @@ async def test_the_sink_joins_a_streams_windows_and_a_repetition_changes_nothing
     operator = WindowOperators(Options()).fresh("d")
     outputs = [*operator.apply(arrival(one(0.0, 1.0, 2.0))), *operator.apply(arrival(one(0.5, 3.0, seq=1)))]
     assert len(outputs) == 2
-    (window,) = joined(outputs)
+    (window,) = windows_of(outputs)
     assert window.start_ns.tolist() == [T0, T0 + S, T0 + 2 * S]
     assert window.revision.tolist() == [1, 0, 0]
     assert window.count.tolist() == [2, 1, 1]

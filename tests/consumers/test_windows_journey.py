@@ -11,7 +11,7 @@ import pytest
 from consumers.keyed import Keyed
 from consumers.operator import Arrival, Lane, Work
 from consumers.runner import Runner
-from consumers.windows import WindowOperators, WindowSink
+from consumers.windows import Due, WindowOperators, WindowSink, windows_of
 from simulator.world import World as Simulated
 from telemetry.batch import Batch
 from telemetry.clock import SystemClock
@@ -23,7 +23,6 @@ from telemetry.records import batch_record
 from telemetry.settings import Consumers, Window
 from telemetry.settings import Windows as Options
 from telemetry.stores.memory import MemoryStore
-from telemetry.window import Windows
 from tests.consumers.keyed_world import Gone
 from tests.consumers.world import Crash
 
@@ -45,7 +44,7 @@ class Sink(WindowSink):
         super().__init__(store)
         self._script = script
 
-    async def write(self, outputs: Sequence[Windows]) -> None:
+    async def write(self, outputs: Sequence[Due]) -> None:
         failure = self._script.pop(0) if self._script else None
         if failure is not None and not failure[0]:
             raise failure[1]
@@ -90,7 +89,7 @@ async def undisturbed() -> dict[object, object]:
             if batch.device == device:
                 newest_ns = max(int(s.t.max()) for s in batch.series)
                 arrival = Arrival(batch, Lane.LIVE, newest_ns + S // 10, 0, 0)
-                await store.put_windows(operator.apply(arrival))
+                await store.put_windows(windows_of(operator.apply(arrival)))
     return await kept(store)
 
 
