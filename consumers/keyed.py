@@ -241,8 +241,9 @@ class Keyed(Generic[T]):
             await asyncio.sleep(0)
 
     def _ask(self, partition: Partition, device: Device[T]) -> None:
-        """Not twice at one time: a record is taken again when something failed behind this."""
-        if device.asked_ns < partition.time.now_ns:
+        """If it still wants to be: its place in the list may be of before its last record."""
+        due_ns = device.due_ns()
+        if due_ns is not None and due_ns <= partition.time.now_ns:
             self._emit(device.ask(partition.time.now_ns))
             self.states.count(device)
         self._arm(partition, device)
