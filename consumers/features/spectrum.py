@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from consumers.features.rows import Rows, named
-from telemetry.window import Floats, Ints
+from telemetry.window import Floats
 
 EDGES_HZ = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BANDS = len(EDGES_HZ) - 1
@@ -37,17 +37,21 @@ class Spectrum:
         return 2 * BANDS * len(self._fields)
 
     def summarise(self, rows: Rows) -> Floats:
-        """See `Block`."""
+        """See `Block`; parts of as many rows each go together."""
         out = np.zeros((len(rows.starts), 2, BANDS, len(self._fields)))
-        for i, (start, n) in enumerate(zip(rows.starts.tolist(), rows.lengths.tolist(), strict=True)):
-            if n < ROWS_MIN or (rate := rate_hz(rows.t_ns[start : start + n])) < RATE_MIN_HZ:
-                continue
-            values = rows.values[start : start + n]
-            whole = slice(None) if rows.is_complete else np.flatnonzero(rows.present[start : start + n].all(axis=0))
-            seen = (_EDGES[1:] > rate / n) & (_EDGES[:-1] < rate / 2)
-            weight = np.where(seen, float(n), 0.0)[:, None]
-            out[i, 0][:, whole] = weight
-            out[i, 1][:, whole] = weight * _powers(np.ascontiguousarray(values[:, whole]), rate)
+        rates = _rates_hz(rows)
+        quick = rates >= RATE_MIN_HZ
+        whole = np.logical_and.reduceat(rows.present, rows.starts, axis=0)
+        together = quick & whole.all(axis=1)
+        for n in np.unique(rows.lengths[together]).tolist():
+            parts = np.flatnonzero(together & (rows.lengths == n))
+            out[parts] = _powers(rows.values[rows.starts[parts][:, None] + np.arange(n)], rates[parts])
+        for part in np.flatnonzero(quick & ~together).tolist():  # some fields are not in all of its rows
+            fields = np.flatnonzero(whole[part])
+            start, n = int(rows.starts[part]), int(rows.lengths[part])
+            values = np.ascontiguousarray(rows.values[start : start + n, fields])
+            if len(fields):
+                out[part][:, :, fields] = _powers(values[None], rates[part : part + 1])[0]
         return out.reshape(len(out), -1)
 
     def combine(self, parts: Floats) -> Floats:
@@ -66,30 +70,40 @@ class Spectrum:
         return np.asarray(np.divide(powers, rows, out=np.full(rows.shape, np.nan), where=rows > 0))
 
 
-def rate_hz(t_ns: Ints) -> float:
-    """Rows a second; 0 where they are not evenly spaced enough for a spectrum."""
-    apart = np.diff(t_ns)
-    usual_ns = int(t_ns[-1] - t_ns[0]) / len(apart)
-    return 1e9 / usual_ns if usual_ns > 0 and apart.max() <= GAP_MAX * usual_ns else 0.0
+def _rates_hz(rows: Rows) -> Floats:
+    """Rows a second by part; 0 where they are too few, or not evenly spaced enough for a spectrum."""
+    ends = rows.starts + rows.lengths - 1
+    span_ns = (rows.t_ns[ends] - rows.t_ns[rows.starts]).astype(np.float64)
+    apart = np.diff(rows.t_ns, prepend=rows.t_ns[:1])
+    apart[rows.starts] = 0
+    widest = np.maximum.reduceat(apart, rows.starts)
+    usual_ns = span_ns / np.maximum(rows.lengths - 1, 1)
+    fine = (rows.lengths >= ROWS_MIN) & (usual_ns > 0) & (widest <= GAP_MAX * usual_ns)
+    return np.asarray(np.divide(1e9, usual_ns, out=np.zeros(len(usual_ns)), where=fine))
 
 
-def _powers(values: Floats, rate: float) -> Floats:
-    """Power by band and field, float64[BANDS, k]: over all bins it adds up to the variance (under the window).
+def _powers(values: Floats, rates: Floats) -> Floats:
+    """Rows that have a band, and these times its power, float64[m, 2, BANDS, k] of float64[m, n, k].
 
-    `values` lie row by row in memory: numpy adds up in the order in which they lie.
+    Over all bins the power adds up to the variance (under the window).  `values` lie row by row in memory: numpy adds
+    up in the order in which they lie.
     """
-    n, fields = values.shape
+    m, n, fields = values.shape
     window, squares = _hann(n)
-    swing = np.fft.rfft((values - values.mean(axis=0)) * window, axis=0)
+    swing = np.fft.rfft((values - values.mean(axis=1, keepdims=True)) * window, axis=1)
     power = (swing.real**2 + swing.imag**2) * (2.0 / (n * squares))
     if n % 2 == 0:
-        power[-1] /= 2.0  # the highest frequency has no mirror
-    band = np.searchsorted(_EDGES, np.arange(len(power)) * (rate / n), side="right") - 1
+        power[:, -1] /= 2.0  # the highest frequency has no mirror
+    resolution = (rates / n)[:, None]
+    band = np.searchsorted(_EDGES, np.arange(power.shape[1]) * resolution, side="right") - 1
     inside = (band >= 0) & (band < BANDS)
-    inside[0] = False
-    slot = band[inside, None] * fields + np.arange(fields)
-    sums: Any = np.bincount(slot.ravel(), power[inside].ravel(), BANDS * fields)  # typed as if there were no weights
-    return cast(Floats, sums.reshape(BANDS, fields))
+    inside[:, 0] = False
+    slot = (np.arange(m)[:, None] * BANDS + band)[inside][:, None] * fields + np.arange(fields)
+    sums: Any = np.bincount(slot.ravel(), power[inside].ravel(), m * BANDS * fields)  # typed as if without weights
+    seen = (_EDGES[1:] > resolution) & (_EDGES[:-1] < rates[:, None] / 2)
+    weight = np.where(seen, float(n), 0.0)[:, :, None]
+    powers = cast(Floats, sums.reshape(m, BANDS, fields))
+    return np.stack((np.broadcast_to(weight, powers.shape), weight * powers), axis=1)
 
 
 @lru_cache(maxsize=256)
