@@ -44,14 +44,15 @@ _X = TAIL
 _RUN, _RUN_FROM = TAIL + 4, TAIL + 5
 AXIS_SLOTS = TAIL + 6
 # a sensor: the tail of its noise level, then
-_HAVE, _LAST, _LEVEL, _QUIET, _NEXT, _SLOW, _LIMIT, _USUAL = range(TAIL, TAIL + 8)
-GROUP_SLOTS = TAIL + 8
+_HAVE, _LAST, _LEVEL, _QUIET, _NEXT, _SLOW, _LIMIT, _USUAL, _TOKENS = range(TAIL, TAIL + 9)
+GROUP_SLOTS = TAIL + 9
 # gravity
 _MX, _MY, _MZ, _MEAN, _STARTED, _OFF_FROM = range(6)
 GRAVITY_SLOTS = 6
 
 _VALUE_MAX = 1e6
 _RUNS_MIN = 100.0
+_APART_S = 0.5  # samples further apart tell nothing of each other
 _RUN_ROWS = 25.0
 _RUN_S = 0.5
 _RUN_FOLDS = 14.0
@@ -59,6 +60,8 @@ _SPIKE_MIN = (8.0, 5.0)
 _SPIKE_LEVELS = 5.0
 _SPIKE_NOISES = 2.5
 _SPIKE_OTHERS = 0.4
+_TOKENS_MAX = 10.0  # spikes that may come at once; each comes back after
+_TOKEN_S = 10.0
 _NOISE_MIN = (6.2, 0.6)
 _NOISE_TAU_S = 0.6
 _NOISE_CLIP = 1.5
@@ -100,6 +103,8 @@ def body(
             a, b, c = _held(a), _held(b), _held(c)
             dt_s = min(max(rows.now_s[i] - groups[g, _LAST], 0.0), 1.0)
             groups[g, _LAST] = rows.now_s[i]
+            if dt_s > _APART_S:
+                groups[g, _HAVE] = 0.0
             _stuck(rows, axes, since, 3 * g, a, i, base + g)
             _stuck(rows, axes, since, 3 * g + 1, b, i, base + g)
             _stuck(rows, axes, since, 3 * g + 2, c, i, base + g)
@@ -108,6 +113,7 @@ def body(
             if groups[g, _HAVE] >= 2.0:
                 _noise(rows, axes, groups, g, a, b, c, dt_s, i, base + 4 + g)
             groups[g, _HAVE] += 1.0
+            groups[g, _TOKENS] = min(groups[g, _TOKENS] + dt_s / _TOKEN_S, 0.0)
             since[AXES + 2 * g + 1] = since[AXES + 2 * g]
             since[AXES + 2 * g] = rows.t_ns[i]
             _push(axes, 3 * g, a)
@@ -199,6 +205,11 @@ def _spike(
     seen = axes[axis, _X + 1]
     x = a if axis == 3 * g else (b if axis == 3 * g + 1 else c)
     score = best / limit
+    if score >= 1.0:
+        if groups[g, _TOKENS] < -_TOKENS_MAX:
+            score = 0.99
+        else:
+            groups[g, _TOKENS] -= 1.0
     middle = 0.5 * (x + axes[axis, _X])
     post(rows, i, SPIKE, score, min(since_ns, rows.t_ns[i]), feature, seen, middle - limit, middle + limit)
 
@@ -279,9 +290,11 @@ def _gravity(
         state[_OFF_FROM] = -1.0
     elif off >= 1.0 and state[_OFF_FROM] < 0.0:
         state[_OFF_FROM] = rows.now_s[i]
-    score = min(off, 0.99)
+    score = 0.5 * min(off, 1.0)
     if state[_OFF_FROM] >= 0.0:
         lasting = rows.now_s[i] - state[_OFF_FROM]
         if _GRAVITY_WAIT_S <= lasting <= _GRAVITY_WAIT_S + _GRAVITY_HITS_S:
             score = max(off, 1.0)
+        else:
+            score = 0.5 + 0.49 * min(lasting / _GRAVITY_WAIT_S, 1.0)
     post(rows, i, GRAVITY, score, rows.t_ns[i], feature, mean, G - _GRAVITY_OFF, G + _GRAVITY_OFF)

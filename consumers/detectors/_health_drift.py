@@ -39,6 +39,7 @@ _POWER_TICKS = 120.0
 _HELD_S_MAX = 150.0
 _TICK_S_MIN = 0.7
 _TICK_S_MAX = 1.5
+_TICK_S_LOST = 10.0
 _SPEED_STALE_S = 5.0
 _COURSE_SPEED = 4.0
 _COURSE_GROUND = 3.0
@@ -64,7 +65,7 @@ def drift(
 ) -> None:
     """Judge rows; `columns` int64[9]: ax..gz, latitude, longitude, speed (-1: absent)."""
     for i in range(len(rows.t_ns)):
-        if rows.broken[i] != 0 or tick[_FROM] == 0.0:
+        if rows.broken[i] != 0 or tick[_FROM] == 0.0 or rows.now_s[i] + 1.0 - tick[_FROM] > _TICK_S_LOST:
             _gather_anew(tick, rows.now_s[i])
             tick[_HAS_COURSE] = 0.0
             tick[_HAS_FIX] = 0.0

@@ -34,7 +34,7 @@ FEATURES = (
 RING = 10  # fixes whose displacement is held against their speed
 # two tails first: of the intervals between changes, and of the steps beside the course
 _STEPS = TAIL
-_HAVE, _AT, _LAT, _LON, _SPEED, _HACC, _VX, _VY, _COURSE, _REPEATS, _FILLED, _X, _Y, _PATH, _QUIET = range(
+_HAVE, _AT, _LAT, _LON, _SPEED, _HACC, _VX, _VY, _COURSE, _REPEATS, _FILLED, _X, _Y, _PATH, _TOKENS = range(
     2 * TAIL, 2 * TAIL + 15
 )
 GPS_SLOTS = 2 * TAIL + 15
@@ -49,7 +49,10 @@ _JUMP_M = 20.0
 _JUMP_FOLDS = 10.0
 _JUMP_MARGIN = math.log(2.0)
 _JUMP_KNOWN = 30.0
+_TOKENS_MAX = 10.0  # jumps that may come at once; each comes back after
+_TOKEN_S = 30.0
 _STALE_S = 20.0
+_FREEZE_KNOWN = 5.0  # what never moved does not freeze
 _FREEZE_S = 2.5
 _FREEZE_INTERVALS = 3.5
 _FREEZE_HITS_S = 120.0
@@ -109,11 +112,10 @@ def _restart(state: Floats, since: Ints, lat: float, lon: float, speed: float, h
 def _repeated(rows: Rows, state: Floats, since: Ints, speed: float, now: float, i: int, base: int) -> None:
     """The very same fix again: a freeze when it says that it moves and has stood far longer than a fix does."""
     state[_REPEATS] += 1.0
-    if not speed > _MOVING or state[_REPEATS] < 2.0:
+    if not speed > _MOVING or state[_REPEATS] < 2.0 or state[COUNT] < _FREEZE_KNOWN:
         return
     lasting = now - state[_AT]
-    interval = usual(state, 0) if state[COUNT] > 0.0 else 1.0
-    limit = max(_FREEZE_S, _FREEZE_INTERVALS * interval)
+    limit = max(_FREEZE_S, _FREEZE_INTERVALS * usual(state, 0))
     score = lasting / limit
     if lasting > limit + _FREEZE_HITS_S:
         score = 0.99
@@ -152,9 +154,16 @@ def _fix(
     limit = max(_JUMP_M, 8.0 + 1.5 * (hacc + state[_HACC])) + 2.0 * max(dt_s - 1.0, 0.0) * carried
     if state[_STEPS + COUNT] >= _JUMP_KNOWN:
         limit = max(limit, math.exp(min(tail_limit(state, _STEPS, _JUMP_FOLDS, _JUMP_MARGIN), 16.0)))
-    post(rows, i, GPS_JUMP, beside / limit, since_ns, base + 2, beside, 0.0, limit)
-    learn_tail(state, 0, math.log(dt_s))
     jumped = beside >= limit
+    score = beside / limit
+    state[_TOKENS] = min(state[_TOKENS] + dt_s / _TOKEN_S, 0.0)
+    if jumped:
+        if state[_TOKENS] < -_TOKENS_MAX:
+            score = 0.99
+        else:
+            state[_TOKENS] -= 1.0
+    post(rows, i, GPS_JUMP, score, since_ns, base + 2, beside, 0.0, limit)
+    learn_tail(state, 0, math.log(dt_s))
     if jumped:
         state[_FILLED] = 0.0
     else:
