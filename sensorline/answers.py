@@ -78,6 +78,65 @@ class DeadLetter(msgspec.Struct, frozen=True):
     seq: int | None = None
 
 
+class Evidence(msgspec.Struct, frozen=True):
+    """A feature that carried an anomaly, with its usual range."""
+
+    feature: str
+    unit: str
+    seen: float
+    usual_low: float
+    usual_high: float
+    words: str
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """Raw rows around an anomaly, in columns."""
+
+    columns: dict[str, list[float | int | None]]
+    truncated: bool = False
+
+
+class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was found; `samples` only where one was asked for by its id."""
+
+    id: str
+    version: int
+    device: str
+    session: str
+    stream: str
+    kind: str
+    severity: str
+    start_ns: int
+    end_ns: int
+    open: bool
+    score: float
+    peak_ns: int
+    words: str
+    evidence: tuple[Evidence, ...]
+    detector: str
+    model: int
+    live: bool
+    received_ns: int
+    updated_ns: int
+    label: dict[str, Any] | None = None
+    samples: Samples | None = None
+
+
+class Anomalies(msgspec.Struct, frozen=True):
+    """A page; `next` asks for the one behind it."""
+
+    anomalies: list[Anomaly]
+    next: str | None = None
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """Windows in columns."""
+
+    columns: dict[str, list[Any]]
+    rows: int
+    truncated: bool
+
+
 class Replayed(msgspec.Struct, frozen=True):
     """How many dead letters went back into their topic; `left` are beyond what one call takes."""
 

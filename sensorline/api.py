@@ -16,6 +16,8 @@ import msgspec
 from sensorline import output
 from sensorline.answers import (
     Account,
+    Anomalies,
+    Anomaly,
     Code,
     DeadLetter,
     Deleted,
@@ -25,6 +27,7 @@ from sensorline.answers import (
     Issued,
     Replayed,
     Stats,
+    Windows,
 )
 from telemetry.enrolment import KEY_FILE
 from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
@@ -33,6 +36,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 STREAM_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 CHUNK_BYTES = 1 << 20
 LOOK_AGAIN_S = 0.2
+PAGE_MAX = 1_000  # anomalies of one answer
 START_WAIT_S = 30.0  # for a station that is just starting: with Kafka it takes its time
 
 T = TypeVar("T")
@@ -161,6 +165,25 @@ class Api:
     def deadletters(self, *, limit: int) -> list[DeadLetter]:
         """The newest dead letters."""
         return self._ask(dict[str, list[DeadLetter]], "GET", "/v1/deadletters", params={"limit": limit})["deadletters"]
+
+    def anomalies(self, params: Mapping[str, str], *, limit: int) -> Iterator[Anomaly]:
+        """The latest first, in as many calls as it takes."""
+        asked, left = dict(params), limit
+        while left > 0:
+            page = self._ask(Anomalies, "GET", "/v1/anomalies", params={**asked, "limit": min(left, PAGE_MAX)})
+            yield from page.anomalies
+            left -= len(page.anomalies)
+            if page.next is None:
+                return
+            asked["after"] = page.next
+
+    def anomaly(self, id_: str) -> Anomaly:
+        """One, with its samples."""
+        return self._ask(Anomaly, "GET", f"/v1/anomalies/{_segment(id_)}")
+
+    def windows(self, params: Mapping[str, str]) -> Windows:
+        """The windows of one sensor."""
+        return self._ask(Windows, "GET", "/v1/windows", params=params)
 
     def replay(self, ids: Sequence[str] | None) -> Replayed:
         """Send these dead letters (None: all) back to their topic, in as many calls as it takes."""

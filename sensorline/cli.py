@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from sensorline.commands import (
+    anomalies,
     config,
     data,
     deadletters,
@@ -69,6 +70,8 @@ app.command("export", rich_help_panel=DATA)(data.export)
 app.command("backup", rich_help_panel=DATA)(data.backup)
 app.command("restore", rich_help_panel=DATA)(data.restore)
 app.command("migrate", rich_help_panel=DATA)(data.migrate)
+app.add_typer(anomalies.app, name="anomalies", rich_help_panel=DATA)
+app.command("windows", rich_help_panel=DATA)(anomalies.windows)
 app.add_typer(deadletters.app, name="deadletters", rich_help_panel=DATA)
 app.command("score", rich_help_panel=DETECT)(detection.score)
 app.command("evaluate", rich_help_panel=DETECT)(detection.evaluate)
