@@ -18,8 +18,8 @@ Ints = npt.NDArray[np.int64]
 
 # columns of a frame
 (FRESH, DT, SIZE, STEP, OFFSET, STEADY_SIZE, YAW, SPIN, SHAKE, SHAKE_SIDE, SHAKE_USUAL, ROCK, ROCK_USUAL) = range(13)
-(PUSH, HEAVE, TURNED, SPEED, FASTEST, HAS_GYRO, SETTLED) = range(13, 20)
-FRAME = 20
+(PUSH, HEAVE, TURNED, SPEED, FASTEST, HAS_GYRO, SETTLED, GRAVITY) = range(13, 21)
+FRAME = 21
 
 # slots of the float state: vectors first
 _A1, _A2, _FAST, _MEAN0, _MEAN, _SLOW, _RECENT, _BEFORE, _LOW1, _LOW2, _W, _W_LOW, _ROTATED = range(0, 39, 3)
@@ -331,4 +331,5 @@ def _tell(floats: Floats, ints: Ints, out: Floats) -> None:
     out[SPEED] = floats[_SPEED] if floats[_SPEED_AGE] < _FIX_S else -1.0
     out[FASTEST] = floats[_FASTEST] if floats[_SPEED_AGE] < _FASTEST_S else -1.0
     out[HAS_GYRO] = 1.0 if has_gyro else 0.0
+    out[GRAVITY] = _norm(floats, _BEFORE)
     out[SETTLED] = floats[_SINCE_GAP]

@@ -14,6 +14,7 @@ from consumers.detectors._motion_frame import (
     DT,
     FASTEST,
     FRESH,
+    GRAVITY,
     HAS_GYRO,
     HEAVE,
     OFFSET,
@@ -55,7 +56,8 @@ _AGE, _DIP_AGE, _DIP, _SPUN, _IMPACT, _PUSHED, _SHAKEN, _CALM, _CRASH_AGE = rang
 _QUIET = 9  # a slot a kind: seconds of quiet left
 _FOR = 14  # a slot a kind: for how long it is in alarm
 _PEAK = 19  # of the manoeuvre that lasts
-RULE_SLOTS = 20
+_DIP_FOR, _JOLTED = 20, 21
+RULE_SLOTS = 22
 # slots of the integer state
 _DIP_T = 0
 _SINCE = 1  # a slot a kind
@@ -64,21 +66,24 @@ RULE_INTS = 6
 G = 9.80665
 _NEVER = 1e3
 _WARM_S = 3.0
+_GRAVITY_MIN, _GRAVITY_MAX = 6.5, 13.5
 _SETTLED_S = 0.5
 _INTERVAL_S_MAX = 0.3  # slower rows show no manoeuvre
 _QUICK_INTERVAL_S_MAX = 0.045  # slower rows show no jolt and no vibration
-_SPEED_MIN = 2.5  # m/s: who was no faster lately is on foot, where no pothole and no harsh brake is
+_SPEED_MIN = 2.5  # m/s: who was no faster lately is on foot, where no crash, pothole nor harsh brake is
 
 _DIP_SIZE = 6.4
 _DIP_DEPTH = 4.0
 _DIP_S = 1.5
+_FELL_S = 0.12  # in free fall for so long: what jolts then is the ground
 _SPUN_MIN = 2.4
 _TURNED_MIN = 0.42
 _TURNED_ALONE = 0.6
 _IMPACT_MIN = 13.0
 
 _JOLT = 6.5
-_JOLT_ROCK = 4.0
+_JOLT_ROCK = 4.0  # how much the jolt turns the phone, in units of what is usual
+_JOLT_ROCK_SOME, _JOLT_STEP, _JOLT_KEPT_S = 1.2, 4.2, 0.3  # or little, with much speed lost
 _SHAKE_FOLDS = 3.15
 _SHAKE_MIN = 0.4
 _ROCK_FOLDS = 1.2
@@ -122,14 +127,15 @@ def judge(t_ns: Ints, frames: Floats, floats: Floats, ints: Ints, told: Floats, 
         _pothole(f, floats, told[i])
         _manoeuvre(f, floats, told[i])
         for kind in range(5):
-            _settle(t_ns[i], kind, f[DT], floats, ints, told[i])
+            _settle(t_ns[i], kind, f, floats, ints, told[i])
             since[i, kind] = ints[_SINCE + kind]
 
 
 @kernel
-def _settle(t: int, kind: int, dt_s: float, floats: Floats, ints: Ints, told: Floats) -> None:
+def _settle(t: int, kind: int, f: Floats, floats: Floats, ints: Ints, told: Floats) -> None:
     """Apply the policy: warm-up, quiet after an alarm, and no alarm that never ends; keep since when it lasts."""
-    if floats[_AGE] < _WARM_S or floats[_QUIET + kind] > 0.0:
+    weighs = f[GRAVITY] > _GRAVITY_MIN and f[GRAVITY] < _GRAVITY_MAX  # else gravity is not in these numbers
+    if floats[_AGE] < _WARM_S or floats[_QUIET + kind] > 0.0 or not weighs:
         told[kind, SCORE] = min(told[kind, SCORE], 0.99)
     if told[kind, SCORE] < 1.0:
         if floats[_FOR + kind] > 0.0:
@@ -139,7 +145,7 @@ def _settle(t: int, kind: int, dt_s: float, floats: Floats, ints: Ints, told: Fl
         return
     if floats[_FOR + kind] == 0.0:
         ints[_SINCE + kind] = min(ints[_DIP_T], t) if kind == FALL else t
-    floats[_FOR + kind] += dt_s
+    floats[_FOR + kind] += f[DT]
     if floats[_FOR + kind] > _FOR_S_MAX[kind]:
         told[kind, SCORE] = 0.99
 
@@ -158,9 +164,10 @@ def _fall(t: int, f: Floats, floats: Floats, ints: Ints, told: Floats) -> None:
     if f[SIZE] < _DIP_SIZE:
         if floats[_DIP_AGE] > _DIP_S:
             ints[_DIP_T] = t
-            floats[_DIP], floats[_SPUN], floats[_IMPACT] = f[SIZE], 0.0, 0.0
+            floats[_DIP], floats[_DIP_FOR], floats[_SPUN], floats[_IMPACT] = f[SIZE], 0.0, 0.0, 0.0
         floats[_DIP] = min(floats[_DIP], f[SIZE])
         floats[_DIP_AGE] = 0.0
+        floats[_DIP_FOR] += f[DT]
     if floats[_DIP_AGE] > _DIP_S or f[DT] > _QUICK_INTERVAL_S_MAX * 2.0:
         return
     floats[_SPUN] = max(floats[_SPUN], f[SPIN])
@@ -176,13 +183,17 @@ def _fall(t: int, f: Floats, floats: Floats, ints: Ints, told: Floats) -> None:
 
 @kernel
 def _crash(f: Floats, floats: Floats, told: Floats) -> None:
-    score = f[PUSH] / (_JOLT if f[HAS_GYRO] > 0.0 else G)
-    score = min(score, score * f[PUSH] / (1.1 * f[HEAVE] + 1e-9))
+    floats[_JOLTED] = max(floats[_JOLTED] * (1.0 - min(f[DT] / _JOLT_KEPT_S, 1.0)), f[PUSH])
+    score = f[PUSH] / G
     if f[HAS_GYRO] > 0.0:
-        score = min(score, f[ROCK] / (_JOLT_ROCK * (f[ROCK_USUAL] + 0.01)))
-    if floats[_DIP_AGE] < _DIP_S or f[DT] > _QUICK_INTERVAL_S_MAX or f[SETTLED] < _SETTLED_S:
+        rocks = f[ROCK] / (f[ROCK_USUAL] + 0.01)
+        hard = min(floats[_JOLTED] / G, f[STEP] / _JOLT_STEP, rocks / _JOLT_ROCK_SOME)
+        score = max(min(f[PUSH] / _JOLT, rocks / _JOLT_ROCK), hard)
+    score = min(score, score * f[PUSH] / (1.1 * f[HEAVE] + 1e-9))
+    fell = floats[_DIP_AGE] < _DIP_S and floats[_DIP_FOR] > _FELL_S
+    if fell or _on_foot(f) or f[DT] > _QUICK_INTERVAL_S_MAX or f[SETTLED] < _SETTLED_S:
         score = min(score, 0.9)
-    _say(told, CRASH, score, f[PUSH], 0.0, _JOLT)
+    _say(told, CRASH, score, floats[_JOLTED], 0.0, _JOLT)
     floats[_CRASH_AGE] = 0.0 if score >= 1.0 else min(floats[_CRASH_AGE] + f[DT], _NEVER)
 
 
