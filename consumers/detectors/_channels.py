@@ -20,7 +20,7 @@ class Settings(NamedTuple):
     back_rows: int  # ... and stayed so long: what is left is then usual
     rest: float  # ... this much of it
     smooth: float  # weight of the newest row in a level
-    block_rows: int  # normal rows are kept as means of so many
+    block_rows: int  # normal values are kept as means of so many
     fit_blocks: int  # the newest normal blocks that make the usual place
     doubt_blocks: int  # the newest normal blocks that are not yet believed: an anomaly may be creeping in
     warm_rows: int  # no alarm before a channel has shown so many
@@ -52,7 +52,7 @@ SETTINGS = Settings(
     spike=6.0,
     clip=0.8,
     relearn_rows=1800,
-    absent_rows=60,
+    absent_rows=300,
 )
 
 HUGE = 1e150  # its square is still finite; anything beyond is taken as this
@@ -225,14 +225,12 @@ def _judge(now: Floats, count: Counts, t_ns: int, s: Settings) -> None:
 
 @kernel
 def advance(
-    values: Floats, t_ns: Counts, now: Floats, count: Counts, means: Floats, spreads: Floats, rows: Counts,
+    values: Floats, t_ns: Counts, now: Floats, count: Counts, means: Floats, spreads: Floats,
     score: Floats, lead: Counts, what: Floats, since: Counts, s: Settings,
 ) -> None:  # fmt: skip
     """Score and learn rows [n, channels]; in alarm `lead` is the channel, `what` its seen, low, high."""
     n, channels = values.shape
     for i in range(n):
-        rows[0] += 1
-        ends = rows[0] % s.block_rows == 0
         best, leader = -1.0, -1
         for c in range(channels):
             x = values[i, c]
@@ -247,8 +245,8 @@ def advance(
             if mine > best:
                 best = mine
                 leader = c if alarm else -1
-            if ends:
-                if count[c, IN_BLOCK] > 0 and not alarm:
+            if count[c, IN_BLOCK] == s.block_rows:
+                if not alarm:
                     _learn_block(now[c], count[c], means[c], spreads[c], s)
                 now[c, SUM], now[c, SQUARES], count[c, IN_BLOCK] = 0.0, 0.0, 0
         score[i] = max(best, 0.0)

@@ -18,7 +18,7 @@ class _GaussianSum:
         self._scorers: dict[str, Any] = {}
 
     def score_one(self, x: dict[str, float]) -> float:
-        return sum(self._of(name).score_one({}, value) for name, value in x.items())
+        return float(sum(self._of(name).score_one({}, value) for name, value in x.items()))
 
     def learn_one(self, x: dict[str, float]) -> None:
         for name, value in x.items():

@@ -126,6 +126,16 @@ def test_a_channel_that_vanishes_in_alarm_does_not_alarm_for_ever() -> None:
     assert not alarm[700 + SETTINGS.absent_rows + 1 :].any()
 
 
+def test_a_channel_that_reports_seldom_is_judged_by_its_own_values() -> None:
+    values = noise(6000, 2)
+    values[3000:4000, 1] += 6.0
+    values[np.arange(6000) % 10 != 0, 1] = np.nan
+    alarm = alarms(values)
+    assert alarm[:3000].mean() < 0.01
+    assert alarm[3100:4000].all()
+    assert alarm[4200:].mean() < 0.01
+
+
 def test_a_constant_channel_that_steps_is_seen() -> None:
     values = noise(1000, 2)
     values[:, 0] = 5.0
@@ -139,6 +149,10 @@ def test_the_state_is_bounded(channels: int) -> None:
     before = detector.state_size_bytes
     judge(noise(3000, channels), detector)
     assert detector.state_size_bytes == before <= channels * 2048
+
+
+def test_many_channels_are_no_more_false_alarms() -> None:
+    assert openings(alarms(noise(20_000, 64, seed=8))) <= 4
 
 
 def test_a_hundred_thousand_rows_a_second_at_eight_channels() -> None:
