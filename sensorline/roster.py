@@ -8,17 +8,19 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from telemetry.errors import Misconfigured
 from telemetry.ports import ANOMALIES, BATCHES, Topic
 from telemetry.settings import Settings
 
 if TYPE_CHECKING:
+    from consumers.operator import Work
     from consumers.runner import Processor
     from sensorline.station import Engine
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,27 @@ def _ledger(engine: "Engine") -> "Processor":
     return Ledger(engine.store, session_cache_max=engine.settings.consumers.session_cache_max)
 
 
+def _detect(engine: "Engine") -> "Processor":
+    from consumers.detect import AnomalySink, DetectOperators
+    from consumers.operator import Work
+
+    return _keyed(engine, Work("detect", DetectOperators(engine.settings.detect), AnomalySink(engine.log)))
+
+
+def _windows(engine: "Engine") -> "Processor":
+    from consumers.operator import Work
+    from consumers.windows import WindowOperators, WindowSink
+
+    return _keyed(engine, Work("windows", WindowOperators(engine.settings.windows), WindowSink(engine.store)))
+
+
+def _keyed(engine: "Engine", work: "Work[T]") -> "Processor":
+    from consumers.keyed import Keyed
+
+    settings = engine.settings.consumers
+    return Keyed(engine.log, work, settings, engine.clock, deletions=engine.registry, refresh=engine.refresh)
+
+
 def _anomalies(engine: "Engine") -> "Processor":
     from consumers.anomalies import Anomalies
 
@@ -58,6 +81,8 @@ def _anomalies(engine: "Engine") -> "Processor":
 ROLES: Mapping[str, Role] = {
     "index": Role(BATCHES, _index),
     "ledger": Role(BATCHES, _ledger),
+    "detect": Role(BATCHES, _detect, "detect", ("river", "numba"), lambda settings: settings.detect.enabled),
+    "windows": Role(BATCHES, _windows, is_wanted=lambda settings: settings.windows.enabled),
     "anomalies": Role(ANOMALIES, _anomalies),
 }
 

@@ -113,8 +113,9 @@ class Engine:
 
     def runners(self) -> list[Runner]:
         """Every consumer that is switched on and can run here."""
+        names = roster.enabled(self.settings)
         roster.warn_of_missing(self.settings)
-        return [self.runner(name) for name in roster.enabled(self.settings)]
+        return [self.runner(name) for name in names]
 
 
 async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:

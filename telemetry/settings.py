@@ -90,7 +90,8 @@ class Consumers(Section):
     """How consumers poll and flush."""
 
     enabled: tuple[str, ...] = Field(
-        ("index", "ledger", "anomalies"), description="what `up` runs, of those whose libraries are installed"
+        ("index", "ledger", "detect", "windows", "anomalies"),
+        description="what `up` runs, of those whose libraries are installed",
     )
     flush_readings_max: int = Field(100_000, gt=0, description="flush when this many readings are held")
     flush_bytes_max: int = Field(32 * 2**20, gt=0, description="or this many bytes of records")

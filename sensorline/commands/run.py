@@ -21,6 +21,9 @@ class Consumer(StrEnum):
 
     INDEX = "index"
     LEDGER = "ledger"
+    DETECT = "detect"
+    WINDOWS = "windows"
+    ANOMALIES = "anomalies"
 
 
 def up(
@@ -33,7 +36,7 @@ def up(
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Run everything in one process: gateway, index, ledger, retention."""
+    """Run everything in one process: gateway, consumers, retention."""
     from sensorline import station
 
     settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
