@@ -37,7 +37,7 @@ FEATURES = (
 
 GROUPS = 2  # accelerometer, gyroscope
 AXES = 3 * GROUPS
-BODY_INTS = AXES + 2 * GROUPS  # when each axis began its run; when each sensor gave its last two samples
+BODY_INTS = AXES + 3 * GROUPS  # when each axis began its run; each sensor's last two samples, and its noise
 
 # an axis: the tail of its run lengths, its last four values (newest first), the run that goes on
 _X = TAIL
@@ -111,7 +111,7 @@ def body(
             if groups[g, _HAVE] >= 4.0:
                 _spike(rows, axes, groups, g, a, b, c, i, since[AXES + 2 * g + 1], base + 2 + g)
             if groups[g, _HAVE] >= 2.0:
-                _noise(rows, axes, groups, g, a, b, c, dt_s, i, base + 4 + g)
+                _noise(rows, axes, since, groups, g, a, b, c, dt_s, i, base + 4 + g)
             groups[g, _HAVE] += 1.0
             groups[g, _TOKENS] = min(groups[g, _TOKENS] + dt_s / _TOKEN_S, 0.0)
             since[AXES + 2 * g + 1] = since[AXES + 2 * g]
@@ -218,6 +218,7 @@ def _spike(
 def _noise(
     rows: Rows,
     axes: Floats,
+    since: Ints,
     groups: Floats,
     g: int,
     a: float,
@@ -257,7 +258,10 @@ def _noise(
         state[_LIMIT] = math.exp(min(tail_limit(state, 0, _NOISE_FOLDS, _NOISE_MARGIN), 50.0))
         state[_USUAL] = usual(state, 0)
         state[_NEXT] = rows.now_s[i] + _NOISE_EVERY_S
-    post(rows, i, NOISE, score, rows.t_ns[i], feature, level, 0.0, limit)
+    began = AXES + 2 * GROUPS + g
+    if score < 0.5:
+        since[began] = rows.t_ns[i]
+    post(rows, i, NOISE, score, since[began], feature, level, 0.0, limit)
 
 
 @helper
@@ -290,11 +294,11 @@ def _gravity(
         state[_OFF_FROM] = -1.0
     elif off >= 1.0 and state[_OFF_FROM] < 0.0:
         state[_OFF_FROM] = rows.now_s[i]
-    score = 0.5 * min(off, 1.0)
+    score, lasting = 0.5 * min(off, 1.0), 0.0
     if state[_OFF_FROM] >= 0.0:
         lasting = rows.now_s[i] - state[_OFF_FROM]
         if _GRAVITY_WAIT_S <= lasting <= _GRAVITY_WAIT_S + _GRAVITY_HITS_S:
             score = max(off, 1.0)
         else:
             score = 0.5 + 0.49 * min(lasting / _GRAVITY_WAIT_S, 1.0)
-    post(rows, i, GRAVITY, score, rows.t_ns[i], feature, mean, G - _GRAVITY_OFF, G + _GRAVITY_OFF)
+    post(rows, i, GRAVITY, score, rows.t_ns[i] - int(lasting * 1e9), feature, mean, G - _GRAVITY_OFF, G + _GRAVITY_OFF)

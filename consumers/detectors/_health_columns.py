@@ -63,7 +63,7 @@ _FAST_ROWS = 64.0
 _SLOW_ROWS = 2048.0
 _WANDER_EVERY = 64
 _WANDER_MIN = 200.0
-_WANDER_MOVES = 8.0
+_WANDER_MOVES = 3.0
 _WANDER_FOLDS = 6.0
 _WANDER_MARGIN = math.log(3.0)
 _TURNS_MIN = 10.0
@@ -191,6 +191,8 @@ def _rough(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int)
 
 @helper
 def _wander(rows: Rows, i: int, own: Floats, times: Ints, x: float, feature: int) -> None:
+    if own[COUNT] >= _RUNS_MIN and own[QUANTILE] <= _RESTLESS and own[_RUN] > 0.5 * _RUN_ROWS:
+        return  # perhaps stuck: that is no wander
     n = own[_ROWS] + 1.0
     if own[COUNT] > _MOVES_KNOWN:  # one sample is no wander
         x = own[_FAST] + min(max(x - own[_FAST], -_WANDER_MOVES * own[_MOVE]), _WANDER_MOVES * own[_MOVE])

@@ -216,7 +216,7 @@ def _spoof(
             limit = (_SPOOF + 0.3 * hacc / span) * span + _SPOOF_SHARE * path
             score = (chord - path) / limit
             if score > 0.0:
-                since_ns = rows.t_ns[i]
+                since_ns = rows.t_ns[i] - int(span * 1e9)
                 post(rows, i, GPS_SPOOF, score, since_ns, base + 4, chord / span, 0.0, (path + limit) / span)
     at = n % RING
     ring[at, 0], ring[at, 1], ring[at, 2], ring[at, 3] = rows.now_s[i], state[_X], state[_Y], state[_PATH]

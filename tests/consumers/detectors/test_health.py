@@ -143,3 +143,69 @@ def test_where_a_poll_cuts_the_rows_changes_nothing(cut: int) -> None:
     hits = np.concatenate([p.hits for p in pieces])
     for name in ("since_ns", "kind", "feature", "score", "seen", "low", "high"):
         assert np.array_equal(hits[name], whole.hits[name])
+
+
+def test_every_fault_says_what_it_saw_beside_what_is_usual() -> None:
+    ride = Ride()
+    noise(ride)
+    hits = ride.judged().hits
+    names = [feature.name for feature in health.Detector(MOTION).features()]
+    assert {names[h] for h in hits["feature"]} == {"noise of turn rate"}
+    assert (hits["seen"] > hits["high"]).all()
+    assert abs(int(hits["since_ns"][0]) - int(ride.t_ns[ride.at(120)])) < S // 2
+
+
+def jolt(ride: Ride) -> None:
+    """A pothole: a damped swing that takes several samples and turns the body as well."""
+    s = np.arange(15) / HZ
+    swing = 14 * np.sin(2 * np.pi * 12 * s) * np.exp(-s * 8)
+    ride.values[ride.at(120) : ride.at(120) + 15, 2] -= swing
+    ride.values[ride.at(120) : ride.at(120) + 15, 3] += 0.05 * swing
+
+
+def crash(ride: Ride) -> None:
+    """2 g for 0.12 s, beyond what the sensor measures on one axis."""
+    pulse = ride.values[ride.at(120) : ride.at(120) + 6]
+    pulse[:, 0] = -156.9
+    pulse[:, 1:3] += 20
+    pulse[:, 3:6] += 1.5
+
+
+def stop(ride: Ride) -> None:
+    """The car stands: the phone repeats its fix, speed 0."""
+    fixes = np.arange(ride.at(120), len(ride.t_ns), HZ)
+    ride.values[fixes[:, None], [6, 7]] = ride.values[fixes[0], [6, 7]]
+    ride.values[fixes, 8] = 0.0
+    ride.values[fixes[:3], 8] = (8.0, 4.0, 1.0)
+
+
+def tunnel(ride: Ride) -> None:
+    """No fix for ten seconds."""
+    ride.values[ride.at(119.5) : ride.at(129.5), 6:] = np.nan
+
+
+def repeated_fixes(ride: Ride) -> None:
+    """An app that writes its last fix into every row."""
+    fixes = np.arange(len(ride.t_ns)) // HZ * HZ
+    ride.values[:, 6:] = ride.values[fixes, 6:]
+
+
+def no_gyroscope(ride: Ride) -> None:
+    ride.values[:, 3:6] = np.nan
+
+
+@pytest.mark.parametrize("what", [jolt, crash, stop, tunnel, repeated_fixes, no_gyroscope])
+def test_what_merely_looks_like_a_fault_is_none(what: Callable[[Ride], None]) -> None:
+    ride = Ride()
+    what(ride)
+    assert kinds(ride.judged()) == set()
+
+
+@pytest.mark.parametrize("axis", range(6))
+def test_a_slow_drift_of_any_axis_is_found_before_it_ends_and_recovered_from(axis: int) -> None:
+    ride = Ride(400)
+    first, last = ride.at(200), ride.at(245)
+    ride.values[first:last, axis] += np.linspace(0, 3.0 if axis < 3 else 0.4, last - first)
+    verdict = ride.judged()
+    assert "drift" in kinds(verdict, first, last)
+    assert kinds(verdict, 0, first) == kinds(verdict, ride.at(260)) == set()
