@@ -136,6 +136,12 @@ def test_a_channel_that_reports_seldom_is_judged_by_its_own_values() -> None:
     assert alarm[4200:].mean() < 0.01
 
 
+def test_a_lone_spike_while_commissioning_does_not_blind_a_channel() -> None:
+    values = stepped()
+    values[50, 3] = 1e6
+    assert alarms(values)[610:900].all()
+
+
 def test_a_constant_channel_that_steps_is_seen() -> None:
     values = noise(1000, 2)
     values[:, 0] = 5.0
