@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List anomalies, latest first; `show` gives one whole.", invoke_without_command=True)
 
 
+ABOUT = ("t", "end", "session", "count")  # of a window; the rest are features
+
+
 class Severity(StrEnum):
     """How much it matters."""
 
@@ -90,7 +93,7 @@ def show(
     output.say(f"{output.when(one.start_ns)} to {_until(one)}{'' if one.live else ', found afterwards'}")
     for said in one.evidence:
         output.say(f"  {said.words}")
-    times, *_ = one.samples.columns.values() if one.samples else ([],)
+    times = one.samples.columns.get("t", []) if one.samples else []
     output.say(f"{len(times)} samples around it: --json gives them")
 
 
@@ -116,10 +119,8 @@ def windows(
     asked |= {"from": since(start) or "0", "to": since(end, "--to") or str(2**63 - 1)}
     with open_api(url, key, config, data_dir) as api:
         found = api.windows(asked)
-    wanted = (
-        features.split(",") if features else [n for n in found.columns if n not in {"t", "end", "session", "count"}]
-    )
-    shown = ["t", "end", "session", "count", *(name for name in wanted if name in found.columns)]
+    wanted = features.split(",") if features else list(found.columns)
+    shown = [*ABOUT, *(name for name in wanted if name in found.columns and name not in ABOUT)]
     rows = list(zip(*(found.columns[name] for name in shown), strict=True))
     if as_json:
         for row in rows:
