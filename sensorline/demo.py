@@ -1,14 +1,17 @@
 """Everything in one process: a station in a fresh folder, a simulated fleet that sends to it, and then the proof."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
+from sensorline import demo_findings
 from sensorline.api import find_key
+from sensorline.demo_findings import Finding, Watch
 from sensorline.station import Ready, run_up
 from simulator import fleet
 from simulator.reconcile import Report
@@ -17,6 +20,8 @@ from telemetry.errors import SensorlineError, Unauthorised
 from telemetry.settings import Settings
 
 SAMPLE_EVERY_S = 1.0
+LOOK_EVERY_S = 0.1
+LISTED_MAX = 100
 STATS_WAIT_S = 5.0
 START_WAIT_S = 60.0
 DRAIN_WAIT_S = 60.0
@@ -45,50 +50,89 @@ class Sample:
     lag: dict[str, int]
 
 
-async def run(
-    plan: Plan, *, on_ready: Callable[[Ready], None], on_sample: Callable[[Sample], None], stop: asyncio.Event
-) -> Report:
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was shown in the end: the comparison, and of the disturbances that had begun how many were found."""
+
+    report: Report
+    injected: int
+    found: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, flat."""
+        return self.report.to_dict() | {"injected": self.injected, "found": len(self.found)}
+
+
+class Shown(Protocol):
+    """Who is told how it goes."""
+
+    def ready(self, ready: Ready) -> None:
+        """The station is up."""
+        ...
+
+    def sample(self, sample: Sample) -> None:
+        """Once a second."""
+        ...
+
+    def finding(self, finding: Finding) -> None:
+        """An anomaly, as soon as the station tells of it."""
+        ...
+
+
+async def run(plan: Plan, shown: Shown, *, stop: asyncio.Event) -> Proof:
     """Run until the time is over or `stop` is set, then drain and compare; raises what station and fleet raise."""
     async with _station(plan.settings) as (ready, running):
-        on_ready(ready)
+        shown.ready(ready)
         key = ready.operator_key or find_key(None, plan.settings.data_dir)
         if key is None:
             raise Unauthorised(f"{plan.settings.data_dir} is of an earlier station and has no operator's key in it")
-        return await _or_its_end(_fleet_and_proof(plan, ready.url, key, on_sample, stop), running)
+        return await _or_its_end(_fleet_and_proof(plan, ready.url, key, shown, stop), running)
 
 
-async def _fleet_and_proof(
-    plan: Plan, url: str, key: str, on_sample: Callable[[Sample], None], stop: asyncio.Event
-) -> Report:
+async def _fleet_and_proof(plan: Plan, url: str, key: str, shown: Shown, stop: asyncio.Event) -> Proof:
     ledger = plan.settings.data_dir / LEDGER_FILE
-    config = fleet.FleetConfig(url, ledger, devices=plan.devices, seconds=plan.seconds, key=key, prefix="demo")
+    planned = demo_findings.planned(plan.devices, plan.seconds)
+    config = fleet.FleetConfig(
+        url, ledger, devices=plan.devices, seconds=plan.seconds, key=key, prefix="demo", planned=planned
+    )
+    watch = Watch()
     latest: list[fleet.Progress] = []
 
     def seen(progress: fleet.Progress) -> None:
         latest[:] = [progress]
 
-    watching = asyncio.create_task(_watch(url, latest, on_sample), name="watch")
+    watching = asyncio.create_task(_watch(url, key, latest, watch, shown), name="watch")
     try:
-        await _or_its_end(fleet.run(config, on_progress=seen, stop=stop), watching)
+        await _or_its_end(fleet.run(config, on_progress=seen, on_planned=watch.happenings.extend, stop=stop), watching)
     finally:
         watching.cancel()
         await asyncio.wait([watching])
-    return await verify(ledger, url, key, wait_s=DRAIN_WAIT_S)
+    begun = watch.begun(time.time_ns() - round(demo_findings.NEED_S * 1e9))
+    report = await verify(ledger, url, key, wait_s=DRAIN_WAIT_S)
+    return Proof(report, begun, tuple(watch.found.values()))
 
 
-async def _watch(url: str, latest: list[fleet.Progress], on_sample: Callable[[Sample], None]) -> None:
-    """Once a second ask the station how much can be queried; open on loopback without a key."""
+async def _watch(url: str, key: str, latest: list[fleet.Progress], watch: Watch, shown: Shown) -> None:
+    """Once a second ask the station how much can be queried, and often what it found."""
+    headers = {"authorization": f"Bearer {key}"}
     loop = asyncio.get_running_loop()
     begun_s = loop.time()
-    async with httpx.AsyncClient(base_url=url, timeout=STATS_WAIT_S) as client:
+    next_sample_s = begun_s + SAMPLE_EVERY_S
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=STATS_WAIT_S) as client:
         while True:
-            await asyncio.sleep(SAMPLE_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S)
             try:
+                listed = (await client.get("/v1/anomalies", params={"limit": LISTED_MAX})).raise_for_status().json()
+                for finding in watch.take(listed["anomalies"], time.time_ns()):
+                    shown.finding(finding)
+                if loop.time() < next_sample_s:
+                    continue
+                next_sample_s += SAMPLE_EVERY_S
                 stats = (await client.get("/v1/stats")).raise_for_status().json()
-            except httpx.HTTPError:  # busy or stopping: the next look comes in a second, and `verify` has the last word
+            except httpx.HTTPError:  # busy or stopping: the next look comes soon, and `verify` has the last word
                 continue
             sent, pending = (latest[0].sent, latest[0].pending) if latest else (0, 0)
-            on_sample(Sample(round(loop.time() - begun_s, 1), sent, stats["readings"], pending, stats["lag"]))
+            shown.sample(Sample(round(loop.time() - begun_s, 1), sent, stats["readings"], pending, stats["lag"]))
 
 
 @asynccontextmanager

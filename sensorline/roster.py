@@ -6,7 +6,8 @@ run.
 
 import importlib.util
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sensorline.station import Engine
 
 logger = logging.getLogger(__name__)
+
+COMPILED_S = 10.0  # loading what was compiled before is quicker than that
 T = TypeVar("T")
 
 
@@ -32,6 +35,7 @@ class Role:
     extra: str = ""
     needs: tuple[str, ...] = ()
     is_wanted: Callable[[Settings], bool] = lambda _settings: True
+    prepare: Callable[[], None] = lambda: None  # what takes long and must not be done while readings wait
 
     def missing(self) -> str | None:
         """What must be installed before it runs, in words."""
@@ -58,6 +62,16 @@ def _detect(engine: "Engine") -> "Processor":
     return _keyed(engine, Work("detect", DetectOperators(engine.settings.detect), AnomalySink(engine.log)))
 
 
+def _compile_detectors() -> None:
+    from consumers.scorer import compile_detectors
+
+    begun_s = time.monotonic()
+    compile_detectors()
+    took_s = time.monotonic() - begun_s
+    if took_s > COMPILED_S:
+        logger.warning("the detectors were compiled in %.0f s; that is kept for the next start", took_s)
+
+
 def _windows(engine: "Engine") -> "Processor":
     from consumers.operator import Work
     from consumers.windows import WindowOperators, WindowSink
@@ -81,7 +95,7 @@ def _anomalies(engine: "Engine") -> "Processor":
 ROLES: Mapping[str, Role] = {
     "index": Role(BATCHES, _index),
     "ledger": Role(BATCHES, _ledger),
-    "detect": Role(BATCHES, _detect, "detect", ("river", "numba"), lambda settings: settings.detect.enabled),
+    "detect": Role(BATCHES, _detect, "detect", ("river", "numba"), lambda s: s.detect.enabled, _compile_detectors),
     "windows": Role(BATCHES, _windows, is_wanted=lambda settings: settings.windows.enabled),
     "anomalies": Role(ANOMALIES, _anomalies),
 }
@@ -112,3 +126,9 @@ def warn_of_missing(settings: Settings) -> None:
     for name in settings.consumers.enabled:
         if (missing := ROLES[name].missing()) and ROLES[name].is_wanted(settings):
             logger.warning("%s is off: it %s", name, missing)
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Before these consumers run; may take a minute at the first start."""
+    for name in names:
+        ROLES[name].prepare()

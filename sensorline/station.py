@@ -121,6 +121,7 @@ class Engine:
 async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
     """Gateway, consumers and retention in this process."""
     async with opened(settings) as engine:
+        await asyncio.to_thread(roster.prepare, roster.enabled(settings))
         runners = engine.runners()
         async with _gateway(engine) as ready:
             on_ready(ready)
@@ -138,6 +139,7 @@ async def run_consumer(name: str, settings: Settings, *, on_ready: OnReady, stop
     """One consumer alone; the index consumer also keeps the retention."""
     async with opened(settings) as engine:
         runner = engine.runner(name)
+        await asyncio.to_thread(roster.prepare, [name])
         extra = [engine.retention()] if name == "index" else []
         consumers = settings.consumers
         async with health.serving([runner], consumers):

@@ -13,9 +13,9 @@ from sensorline.commands.simulate import say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sensorline.demo import Sample
+    from sensorline.demo import Proof, Sample
+    from sensorline.demo_findings import Finding
     from sensorline.station import Ready
-    from simulator.reconcile import Report
 
 ROWS_SHOWN = 12
 
@@ -48,9 +48,9 @@ def demo(
         settings = Settings(data_dir=Path(path), gateway=Gateway(host="127.0.0.1", port=port))
         plan = work.Plan(settings, devices, seconds)
         with shown:
-            report = loop.run(lambda stop: work.run(plan, on_ready=shown.ready, on_sample=shown.sample, stop=stop))
-        shown.result(report)
-    if not report.is_clean or report.stored != report.sent:
+            proof = loop.run(lambda stop: work.run(plan, shown, stop=stop))
+        shown.result(proof)
+    if not proof.report.is_clean or proof.report.stored != proof.report.sent:
         raise typer.Exit(1)
 
 
@@ -69,10 +69,17 @@ class _Json(nullcontext[None]):
 
         output.json_line(asdict(sample))
 
-    def result(self, report: "Report") -> None:
+    def finding(self, finding: "Finding") -> None:
+        from dataclasses import asdict
+
         from sensorline import output
 
-        output.json_line(report.to_dict())
+        output.json_line({"anomaly": asdict(finding)})
+
+    def result(self, proof: "Proof") -> None:
+        from sensorline import output
+
+        output.json_line(proof.to_dict())
 
 
 class _Person:
@@ -113,8 +120,22 @@ class _Person:
                 )
             )
 
-    def result(self, report: "Report") -> None:
-        say(report)
+    def finding(self, finding: "Finding") -> None:
+        from rich.text import Text
+
+        line = Text(f"{finding.device}  ", style="bold")
+        line.append(finding.words, style={"critical": "bold red", "warning": "yellow"}.get(finding.severity, ""))
+        if finding.injected:
+            line.append(f"  ({finding.injected} injected {finding.delay_s:.1f} s ago)", style="dim")
+        self._console.print(line, soft_wrap=True)
+
+    def result(self, proof: "Proof") -> None:
+        for finding in proof.found:
+            name = finding.injected if finding.injected == finding.kind else f"{finding.injected} as {finding.kind}"
+            self._console.print(f"found: {name} on {finding.device}, told {finding.delay_s:.1f} s after it began")
+        if proof.injected > len(proof.found):
+            self._console.print(f"not found: {proof.injected - len(proof.found)} of {proof.injected} injected")
+        say(proof.report)
 
     def _table(self) -> "Table":
         from rich.table import Table
