@@ -105,9 +105,8 @@ def body(
             groups[g, _LAST] = rows.now_s[i]
             if dt_s > _APART_S:
                 groups[g, _HAVE] = 0.0
-            _stuck(rows, axes, since, 3 * g, a, i, base + g)
-            _stuck(rows, axes, since, 3 * g + 1, b, i, base + g)
-            _stuck(rows, axes, since, 3 * g + 2, c, i, base + g)
+            for j in range(3):
+                _stuck(rows, axes, since, 3 * g + j, a if j == 0 else (b if j == 1 else c), i, base + g)
             if groups[g, _HAVE] >= 4.0:
                 _spike(rows, axes, groups, g, a, b, c, i, since[AXES + 2 * g + 1], base + 2 + g)
             if groups[g, _HAVE] >= 2.0:

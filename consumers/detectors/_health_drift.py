@@ -15,11 +15,13 @@ from consumers.detectors._kernel import helper, kernel
 
 FEATURES = (("slow acceleration beside the movement", "m/s2"), ("slow turn rate beside the course", "rad/s"))
 
-INPUTS = 5  # 1, speed x each turn rate, change of speed
-TURN_INPUTS = 2  # 1, change of course
-SLOW_SLOTS = 6 + 6 + INPUTS + 3 + TURN_INPUTS + 3
-# where each part of the slow state begins: the remainders, their mean squares, the low-passed sides of both models
-_REST, _POWER, _X, _A, _Z, _W = 0, 6, 12, 12 + INPUTS, 15 + INPUTS, 15 + INPUTS + TURN_INPUTS
+SENSORS = 2
+INPUTS = 5  # of the accelerometer's model: 1, speed x each turn rate, change of speed
+_OF_MODEL = (INPUTS, 2)  # of the gyroscope's: 1, change of course
+# a sensor: the remainder of each axis and its mean square, both low-passed sides of its model, both sides now
+_REST, _POWER, _X, _Y = 0, 3, 6, 6 + INPUTS
+_X_NOW, _Y_NOW = 9 + INPUTS, 9 + 2 * INPUTS
+SLOW_SLOTS = 12 + 2 * INPUTS
 # the tick that is being gathered: sums, and what the last one knew
 _SUM, _COUNT, _BEFORE = 0, 6, 8
 _TICKS, _FROM, _SPEED, _SPEED_AT, _COURSE, _HAS_COURSE, _LAT, _LON, _HAS_FIX, _HELD, _HAS_TURN = range(11, 22)
@@ -59,8 +61,6 @@ def drift(
     slow: Floats,
     model_p: Floats,
     model_w: Floats,
-    turn_p: Floats,
-    turn_w: Floats,
     base: int,
 ) -> None:
     """Judge rows; `columns` int64[9]: ax..gz, latitude, longitude, speed (-1: absent)."""
@@ -94,7 +94,7 @@ def drift(
             tick[_HAS_FIX] = 0.0
             if rows.now_s[i] - tick[_SPEED_AT] < _SPEED_STALE_S:
                 speed = tick[_SPEED]
-        _tick(rows, i, tick, since, slow, model_p, model_w, turn_p, turn_w, speed, change, turn, min(dt_s, 5.0), base)
+        _tick(rows, i, tick, since, slow, model_p, model_w, speed, change, turn, min(dt_s, 5.0), base)
         _gather_anew(tick, rows.now_s[i])
 
 
@@ -149,8 +149,6 @@ def _tick(
     slow: Floats,
     model_p: Floats,
     model_w: Floats,
-    turn_p: Floats,
-    turn_w: Floats,
     speed: float,
     change: float,
     turn: float,
@@ -161,123 +159,97 @@ def _tick(
         return
     if tick[_TICKS] == 0.0:
         since[0] = rows.t_ns[i]
-        for j in range(SLOW_SLOTS):
-            slow[j] = 0.0
-        _fresh_model(model_p, model_w)
-        _fresh_model(turn_p, turn_w)
+        _fresh(slow, model_p, model_w)
     tick[_TICKS] += 1.0
-    a, w = _means(tick)
-    x = np.array([1.0, speed * w[0], speed * w[1], speed * w[2], change])
-    for j in range(3):  # a change of course lies half a tick behind
-        now = w[j]
-        if tick[_HAS_TURN] > 0.0:
-            w[j] = 0.5 * (now + tick[_BEFORE + j])
-        tick[_BEFORE + j] = now
-    tick[_HAS_TURN] = 1.0
-    z = np.array([1.0, turn])
-    rate = dt_s / (_TAU_S + 0.5 * dt_s)
+    _sides(tick, slow, speed, change, turn)
     best, axis, limit = 0.0, 0, 1.0
-    if tick[_COUNT] > 0.0:
-        s, j, at = _rest(tick[_TICKS], slow, 0, a, x, model_p, model_w, rate, _X, _A)
-        best, axis, limit = s, j, at
-    if tick[_COUNT + 1] > 0.0:
-        s, j, at = _rest(tick[_TICKS], slow, 3, w, z, turn_p, turn_w, rate, _Z, _W)
-        if s > best:
-            best, axis, limit = s, j, at
+    for sensor in range(SENSORS):
+        if tick[_COUNT + sensor] > 0.0:
+            rate = dt_s / (_TAU_S + 0.5 * dt_s)
+            s, j, at = _rest(tick[_TICKS], slow[sensor], model_p[sensor], model_w[sensor], sensor, rate)
+            if s > best:
+                best, axis, limit = s, 3 * sensor + j, at
     if best < _GROWS_AT:
         since[0] = rows.t_ns[i]
     tick[_HELD] = tick[_HELD] + dt_s if best >= _LEARN_BELOW else 0.0
-    post(rows, i, DRIFT, best, since[0], base + axis // 3, slow[_REST + axis], -limit, limit)
+    post(rows, i, DRIFT, best, since[0], base + axis // 3, slow[axis // 3, _REST + axis % 3], -limit, limit)
     if tick[_HELD] > _HELD_S_MAX:  # it stays: this is how the sensor is from now on
         tick[_HELD] = 0.0
         tick[_TICKS] = 0.0
 
 
 @helper
-def _means(tick: Floats) -> tuple[Floats, Floats]:
-    """What the accelerometer and the gyroscope said in this tick; 0 where one said nothing."""
-    a, w = np.zeros(3), np.zeros(3)
+def _sides(tick: Floats, slow: Floats, speed: float, change: float, turn: float) -> None:
+    """Write what the sensors said in this tick and what their models make it from; 0 where one said nothing."""
     for j in range(3):
-        if tick[_COUNT] > 0.0:
-            a[j] = tick[_SUM + j] / tick[_COUNT]
-        if tick[_COUNT + 1] > 0.0:
-            w[j] = tick[_SUM + 3 + j] / tick[_COUNT + 1]
-    return a, w
+        a = tick[_SUM + j] / max(tick[_COUNT], 1.0)
+        w = tick[_SUM + 3 + j] / max(tick[_COUNT + 1], 1.0)
+        slow[0, _Y_NOW + j] = a
+        slow[0, _X_NOW + 1 + j] = speed * w
+        # a change of course lies half a tick behind
+        slow[1, _Y_NOW + j] = 0.5 * (w + tick[_BEFORE + j]) if tick[_HAS_TURN] > 0.0 else w
+        tick[_BEFORE + j] = w
+    tick[_HAS_TURN] = 1.0
+    slow[0, _X_NOW], slow[0, _X_NOW + 4] = 1.0, change
+    slow[1, _X_NOW], slow[1, _X_NOW + 1] = 1.0, turn
 
 
 @helper
-def _fresh_model(p: Floats, w: Floats) -> None:
-    for j in range(len(p)):
-        for k in range(len(p)):
-            p[j, k] = 1.0 if j == k else 0.0
-        for k in range(3):
-            w[j, k] = 0.0
+def _fresh(slow: Floats, model_p: Floats, model_w: Floats) -> None:
+    slow[:] = 0.0
+    model_p[:] = 0.0
+    model_w[:] = 0.0
+    for j in range(INPUTS):
+        model_p[:, j, j] = 1.0
 
 
 @helper
-def _rest(
-    ticks: float,
-    slow: Floats,
-    first: int,
-    y: Floats,
-    x: Floats,
-    p: Floats,
-    weights: Floats,
-    rate: float,
-    at_x: int,
-    at_y: int,
-) -> tuple[float, int, float]:
-    """Follow what a sensor's model leaves over; the greatest score, its axis (0..5) and limit.  Then learn."""
-    sensor = first // 3
-    clip = _CLIP[sensor]
-    best, axis, best_limit = -1.0, first, 1.0
+def _rest(ticks: float, own: Floats, p: Floats, weights: Floats, sensor: int, rate: float) -> tuple[float, int, float]:
+    """Follow what a sensor's model leaves over; the greatest score, its axis (0..2) and limit.  Then learn."""
+    clip, n = _CLIP[sensor], _OF_MODEL[sensor]
+    best, axis, best_limit = -1.0, 0, 1.0
     follow = max(rate, 1.0 / ticks)
-    for j in range(len(x)):
-        slow[at_x + j] += follow * (x[j] - slow[at_x + j])
+    young = _WARM_TICKS / ticks
+    for k in range(n):
+        own[_X + k] += follow * (own[_X_NOW + k] - own[_X + k])
     for j in range(3):
-        rest, power = slow[_REST + first + j], slow[_POWER + first + j]
-        e = y[j]
-        for k in range(len(x)):
-            e -= x[k] * weights[k, j]
-        step = e - rest
+        rest, held = own[_REST + j], own[_Y_NOW + j]
+        step = held - rest
+        for k in range(n):
+            step -= own[_X_NOW + k] * weights[k, j]
         if ticks > _SETTLE_TICKS:
             grows = abs(rest + rate * step) > abs(rest)
             rest += rate * (min(max(step, -clip), clip) if grows else step)
-        young = _WARM_TICKS / ticks
-        limit = max(_FLOOR[sensor], _FOLDS * math.sqrt(power)) * (1.0 + young * young)
+        limit = max(_FLOOR[sensor], _FOLDS * math.sqrt(own[_POWER + j])) * (1.0 + young * young)
         score = abs(rest) / limit
         if score > best:
-            best, axis, best_limit = score, first + j, limit
+            best, axis, best_limit = score, j, limit
         if ticks > _SETTLE_TICKS and score < 1.0:
             usual = min(rest * rest, 0.36 * limit * limit)
-            slow[_POWER + first + j] += max(1.0 / _POWER_TICKS, 1.0 / (ticks - _SETTLE_TICKS)) * (usual - power)
-        slow[_REST + first + j] = rest
-        held = y[j]
+            own[_POWER + j] += max(1.0 / _POWER_TICKS, 1.0 / (ticks - _SETTLE_TICKS)) * (usual - own[_POWER + j])
+        own[_REST + j] = rest
         if ticks > 2 * _SETTLE_TICKS:
             held += min(max(step, -2.0 * clip), 2.0 * clip) - step
-        slow[at_y + j] += follow * (held - slow[at_y + j])
-    if best < _LEARN_BELOW:
-        _learn(slow, at_x, at_y, p, weights, 1.0)
-    elif ticks < 60.0:
-        _learn(slow, at_x, at_y, p, weights, 0.1)
+        own[_Y + j] += follow * (held - own[_Y + j])
+    weight = 1.0 if best < _LEARN_BELOW else (0.1 if ticks < 60.0 else 0.0)
+    if weight > 0.0:
+        _learn(own, p, weights, n, weight)
     return best, axis, best_limit
 
 
 @helper
-def _learn(slow: Floats, at_x: int, at_y: int, p: Floats, weights: Floats, weight: float) -> None:
+def _learn(own: Floats, p: Floats, weights: Floats, n: int, weight: float) -> None:
     """One step of recursive least squares with forgetting, on the low-passed sides."""
-    n = len(p)
     px = np.zeros(n)
     total = _FORGET
     for j in range(n):
         for k in range(n):
-            px[j] += p[j, k] * slow[at_x + k]
-    for j in range(n):
-        total += weight * slow[at_x + j] * px[j]
+            px[j] += p[j, k] * own[_X + k]
+        total += weight * own[_X + j] * px[j]
     for j in range(3):
-        e = slow[at_y + j]
+        e = own[_Y + j]
         for k in range(n):
-            e -= slow[at_x + k] * weights[k, j]
+            e -= own[_X + k] * weights[k, j]
         for k in range(n):
             weights[k, j] += weight * px[k] / total * e
     trace = 0.0
@@ -285,7 +257,8 @@ def _learn(slow: Floats, at_x: int, at_y: int, p: Floats, weights: Floats, weigh
         for k in range(n):
             p[j, k] -= weight * px[j] * px[k] / total
         trace += p[j, j]
-    if trace < 50.0 * n:  # forgetting stops where nothing excites the model
+    # forgetting stops where nothing excites the model
+    if trace < 50.0 * n:
         for j in range(n):
             for k in range(n):
                 p[j, k] /= _FORGET

@@ -66,11 +66,9 @@ class Detector(detectors.Detector):
             "gps_ring": np.zeros((gps.RING, 4)),
             "tick": np.zeros(drift.TICK_SLOTS),
             "tick_ns": np.zeros(drift.DRIFT_INTS, np.int64),
-            "slow": np.zeros(drift.SLOW_SLOTS),
-            "model_p": np.zeros((drift.INPUTS, drift.INPUTS)),
-            "model_w": np.zeros((drift.INPUTS, 3)),
-            "turn_p": np.zeros((drift.TURN_INPUTS, drift.TURN_INPUTS)),
-            "turn_w": np.zeros((drift.TURN_INPUTS, 3)),
+            "slow": np.zeros((drift.SENSORS, drift.SLOW_SLOTS)),
+            "model_p": np.zeros((drift.SENSORS, drift.INPUTS, drift.INPUTS)),
+            "model_w": np.zeros((drift.SENSORS, drift.INPUTS, 3)),
             "columns": np.zeros((len(self._others()), columns.COLUMN_SLOTS)),
             "columns_ns": np.zeros((len(self._others()), columns.COLUMN_INTS), np.int64),
         }
@@ -94,7 +92,7 @@ class Detector(detectors.Detector):
         places = self._columns((*_BODY, *_GPS[:3]))
         drift.drift(
             rows, values, places, state["tick"], state["tick_ns"], state["slow"],
-            state["model_p"], state["model_w"], state["turn_p"], state["turn_w"], _DRIFT_BASE,
+            state["model_p"], state["model_w"], _DRIFT_BASE,
         )  # fmt: skip
         others = self._columns(self._others())
         columns.columns(rows, values, others, state["columns"], state["columns_ns"], _COLUMNS_BASE)
