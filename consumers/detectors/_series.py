@@ -25,9 +25,12 @@ RING = 96  # the longest window
 SEEN = 2048  # values kept a feature
 SAMPLE = 256  # values kept a feature to tell the usual range from
 QUIET = 100  # an alarm is higher than everything in so many rows before it
-WARM = 50  # gaps a feature learns from before it speaks
+WARM = 50  # gaps a feature learns from before it has a novelty
+SILENT = 100  # rows without alarms at a stream's beginning
+YOUNG = 80.0  # afterwards, at row n, the threshold is still higher by 80/n: much is new to who has seen little
+FAR_OUT = 3.0  # a novelty (20 deviations) that does not make its value usual: the next such one is an alarm again
 FORGET = 0.00015  # a row's part in the mean of the gaps: slow, since what a stream's beginning taught serves for long
-THRESHOLD = 1.12
+THRESHOLD = 1.0
 PENALTY = 0.25  # an alarm raises the threshold by so much of itself; a clear one, which was meant, by less
 FLOOR = 0.3  # a stream without alarms comes to a threshold lower by so much
 RELAX = 1.0 / 3000.0  # a row's part in coming back to it
@@ -139,6 +142,17 @@ def keep(seen: Floats, n: int, at: int, value: float, seed: int) -> int:
 
 
 @kernel
+def unlearn(seen: Floats, known: Counts, f: int, value: float) -> None:
+    """Take the value just kept out again."""
+    n = known[f]
+    at, _ = nearest(seen, n, value)
+    if at < n and seen[at] == value and n > 1:
+        for i in range(at, n - 1):
+            seen[i] = seen[i + 1]
+        known[f] = n - 1
+
+
+@kernel
 def novelty(gap: float, gaps: Floats, forget: float) -> float:
     """How many deviations this gap is above the mean of those before it, in logarithms; then it is learned."""
     mean, variance = gaps[MEAN_GAP], gaps[VARIANCE]
@@ -242,7 +256,9 @@ def judge(t_ns: Times, values: Floats, tuning: Tuning, column: Column, said: Sai
             new = tuning.weight[f] * learned(feature, column, f, count[SEED], tuning.forget)
             if new > best:
                 best, best_feature, best_value = new, f, feature
-        ratio = best / (tuning.threshold * (1.0 + number[RAISED]))
+        ratio = best / (tuning.threshold * (1.0 + number[RAISED]) * (1.0 + YOUNG / (row + 1.0)))
+        if row < SILENT:
+            ratio = 0.0
         if not loudest(column.scores, row, best):
             ratio = 0.5 * min(ratio, 1.0)
         column.scores[row % QUIET] = best
@@ -250,6 +266,8 @@ def judge(t_ns: Times, values: Floats, tuning: Tuning, column: Column, said: Sai
         if ratio >= 1.0:
             alarms += 1
             number[RAISED] += tuning.penalty / ratio
+            if best >= FAR_OUT:
+                unlearn(column.seen[best_feature], column.known, best_feature, best_value)
             usual = np.sort(column.sample[best_feature, : min(row, SAMPLE)])
             said.carrier[i] = best_feature
             said.seen[i], said.low[i], said.high[i] = (

@@ -4,7 +4,7 @@ A value's novelty is its gap to the nearest one seen before, against the gaps th
 `_series`): it needs no unit, offset or sign.  An alarm is a moment: one row, and then only what is higher than
 everything in the last 100 rows, against a threshold that each alarm raises and quiet times lower.
 
-It speaks after 50 rows.  It does not see an anomaly whose values and short windows all occurred before (a missing
+It speaks after 100 rows.  It does not see an anomaly whose values and short windows all occurred before (a missing
 daily peak, a changed order): that needs a season, and a row's time is not used.
 """
 
