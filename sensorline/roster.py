@@ -35,6 +35,7 @@ class Role:
     extra: str = ""
     needs: tuple[str, ...] = ()
     is_wanted: Callable[[Settings], bool] = lambda _settings: True
+    flush_wait_s: float | None = None  # where an answer is awaited and a small flush costs little; None = the setting
     prepare: Callable[[], None] = lambda: None  # what takes long and must not be done while readings wait
 
     def missing(self) -> str | None:
@@ -95,9 +96,9 @@ def _anomalies(engine: "Engine") -> "Processor":
 ROLES: Mapping[str, Role] = {
     "index": Role(BATCHES, _index),
     "ledger": Role(BATCHES, _ledger),
-    "detect": Role(BATCHES, _detect, "detect", ("river", "numba"), lambda s: s.detect.enabled, _compile_detectors),
+    "detect": Role(BATCHES, _detect, "detect", ("river", "numba"), lambda s: s.detect.enabled, 0.1, _compile_detectors),
     "windows": Role(BATCHES, _windows, is_wanted=lambda settings: settings.windows.enabled),
-    "anomalies": Role(ANOMALIES, _anomalies),
+    "anomalies": Role(ANOMALIES, _anomalies, flush_wait_s=0.1),
 }
 
 

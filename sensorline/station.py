@@ -109,7 +109,10 @@ class Engine:
 
     def runner(self, name: str) -> Runner:
         """That consumer with its loop."""
-        return Runner(self.log, roster.role(name).topic, self.processor(name), self.settings.consumers, self.clock)
+        role, settings = roster.role(name), self.settings.consumers
+        if role.flush_wait_s is not None:
+            settings = settings.model_copy(update={"flush_wait_s": min(role.flush_wait_s, settings.flush_wait_s)})
+        return Runner(self.log, role.topic, self.processor(name), settings, self.clock)
 
     def runners(self) -> list[Runner]:
         """Every consumer that is switched on and can run here."""
