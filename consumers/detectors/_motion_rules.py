@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from consumers.detectors._kernel import kernel
-from consumers.detectors._motion_frame import (
+from consumers.detectors._motion_slots import (
     DT,
     FASTEST,
     FRESH,
@@ -199,7 +199,7 @@ def _crash(f: Floats, floats: Floats, told: Floats) -> None:
 
 @kernel
 def _on_foot(f: Floats) -> bool:
-    return f[FASTEST] >= 0.0 and f[FASTEST] < _SPEED_MIN
+    return bool(f[FASTEST] >= 0.0 and f[FASTEST] < _SPEED_MIN)
 
 
 @kernel
@@ -241,5 +241,5 @@ def _manoeuvre(f: Floats, floats: Floats, told: Floats) -> None:
 @kernel
 def _turns(f: Floats) -> bool:
     if f[SPEED] >= 0.0:
-        return f[YAW] * max(f[SPEED], 6.0) > _TURN_SHARE * f[STEP]
-    return f[YAW] * _SPEED_UNKNOWN > _TURN_SHARE * f[STEP] or f[YAW] > _YAW_ALONE
+        return bool(f[YAW] * max(f[SPEED], 6.0) > _TURN_SHARE * f[STEP])
+    return bool(f[YAW] * _SPEED_UNKNOWN > _TURN_SHARE * f[STEP] or f[YAW] > _YAW_ALONE)

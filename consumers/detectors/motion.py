@@ -11,7 +11,7 @@ import numpy as np
 
 from consumers import detectors
 from consumers.detectors import HIT, Feature, Floats, State, Times, Verdict
-from consumers.detectors._motion_frame import FRAME, FRAME_INTS, frame, fresh_frame
+from consumers.detectors._motion_frame import frame
 from consumers.detectors._motion_rules import (
     FEATURES,
     HIGH,
@@ -24,6 +24,7 @@ from consumers.detectors._motion_rules import (
     fresh_rules,
     judge,
 )
+from consumers.detectors._motion_slots import FRAME, FRAME_INTS, fresh_frame
 
 _COLUMNS = ("ax", "ay", "az", "gx", "gy", "gz", "speed")
 _BLOCK_ROWS = 8_192
