@@ -9,9 +9,11 @@ import pytest
 
 from consumers.detectors import Floats
 from consumers.profiles import MOTION_FIELDS
+from sensorline.evaluation import motion
 from sensorline.evaluation._motion_score import best_threshold, tally, total
 from sensorline.evaluation._motion_streams import Event, Stream, halves, read
 from telemetry.errors import Malformed
+from tests.consumers.detectors.test_motion import Ride, brake, crash
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "detection"
 
@@ -72,6 +74,30 @@ def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("t,ax\n0,1\n")
     with pytest.raises(Malformed):
         read(tmp_path)
+
+
+def write(folder: Path, name: str, ride: Ride, *events: str) -> None:
+    t_ns, values = ride.rows()
+    lines = [
+        ",".join([f"{(t - t_ns[0]) / 1e9:.6f}", *("" if np.isnan(v) else f"{v:.7f}" for v in row)])
+        for t, row in zip(t_ns.tolist(), values.tolist(), strict=True)
+    ]
+    (folder / f"{name}.csv").write_text("\n".join([",".join(["t", *MOTION_FIELDS]), *lines]) + "\n")
+    (folder / f"{name}.truth.csv").write_text("\n".join(["t_true", *(f"{t:.6f}" for t in ride.t_s)]) + "\n")
+    (folder / f"{name}.events.csv").write_text("\n".join(["kind,start,end", *events]) + "\n")
+
+
+def test_the_table_of_a_folder_says_what_was_found_and_how_it_was_called(tmp_path: Path) -> None:
+    write(tmp_path, "a", brake(), "harsh_brake,30.0,32.0", "pothole,50.0,50.3")
+    write(tmp_path, "b", crash(), "crash,30.0,31.0")
+    table = motion.evaluate(tmp_path, baselines=False)
+    shipped = dict(zip(table.columns, table.rows[0], strict=True))
+    assert shipped["detector"] == "ours"
+    assert shipped["recall"] == pytest.approx(2 / 3, abs=1e-3)
+    assert shipped["precision"] == 1.0
+    notes = "\n".join(table.notes)
+    assert "crash: recall 1.00 (1 of 1)" in notes and "named: crash 1" in notes
+    assert "pothole: recall 0.00 (0 of 1)" in notes and "named: - 1" in notes
 
 
 def reference() -> ModuleType:
