@@ -15,6 +15,7 @@ def test_for_a_machine_every_line_is_json_and_the_last_one_proves_it(tmp_path: P
     first, *samples, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert first["url"].startswith("http://127.0.0.1:")
     assert samples
+    assert [last["injected"], last["found"]] == [0, 0], "too short to know what is usual"
     assert samples[-1]["stored"] <= samples[-1]["sent"] + samples[-1]["pending"]
     assert [last[name] for name in FIGURES] == [0, 0, 0, 0]
     assert last["stored"] == last["sent"] > 4 * 3 * 500
@@ -29,6 +30,19 @@ def test_for_a_person_readings_are_seen_arriving(tmp_path: Path) -> None:
     assert lines[-1].startswith("sent ")
     assert "lost 0  doubled 0  corrupt 0  unaccounted 0" in lines[-1]
     assert (tmp_path / "kept" / "operator.key").exists()
+
+
+def test_what_befalls_its_devices_is_found_and_explained(tmp_path: Path) -> None:
+    done = sensorline(tmp_path, "demo", "--for", "21", "--devices", "4", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = [line["anomaly"] for line in lines if "anomaly" in line]
+    ours = {one["injected"]: one for one in found if one["injected"]}
+    assert {kind: one["kind"] for kind, one in ours.items()} == {k: k for k in ("fall", "pothole", "stuck")}
+    for one in ours.values():
+        assert "usual" in one["words"]
+        assert one["delay_s"] < 10, "about 1 s on a machine that has nothing else to do"
+    assert len(found) <= 4
+    assert (lines[-1]["injected"], lines[-1]["found"]) == (3, 3)
 
 
 def test_ctrl_c_ends_the_fleet_and_still_proves_it(tmp_path: Path) -> None:
