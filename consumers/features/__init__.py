@@ -101,18 +101,23 @@ class Features:
         vectors = np.empty((len(starts), self.size))
         for block, piece in zip(self._blocks, self._slices, strict=True):
             vectors[:, piece] = block.summarise(rows)
-        return vectors
+        return _plain_nan(vectors)
 
     def combine(self, parts: Floats) -> Floats:
         """The vector of consecutive parts together: float64[p, size] to float64[size], p >= 1."""
         if len(parts) == 1:
             return np.asarray(parts[0])
-        return np.concatenate(
-            [block.combine(parts[:, piece]) for block, piece in zip(self._blocks, self._slices, strict=True)]
-        )
+        pieces = zip(self._blocks, self._slices, strict=True)
+        return _plain_nan(np.concatenate([block.combine(parts[:, piece]) for block, piece in pieces]))
 
     def read(self, summaries: Floats) -> Mapping[str, Floats]:
         """Features by name of float64[w, size]; what none of the windows has is left out."""
         columns = np.hstack([b.read(summaries[:, piece]) for b, piece in zip(self._blocks, self._slices, strict=True)])
         known = np.flatnonzero(~np.isnan(columns).all(axis=0))
         return {self.names[j]: columns[:, j] for j in known.tolist()}
+
+
+def _plain_nan(numbers: Floats) -> Floats:
+    """Of all the bits that are a NaN, the same: which ones come of 0/0 depends on where a number lies in its array."""
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers

@@ -187,6 +187,7 @@ def test_a_clock_that_steps_does_not_silence_it(step_s: int) -> None:
     before, after = np.arange(0, 20, 0.25), np.arange(20, 40, 0.25) + step_s
     for second in np.concatenate((before, after)).reshape(-1, 4):
         keeper.take(made.add(*rows(*second), in_turn=True))
+    assert 38 + step_s in starts(keeper)  # as they come, not only at the end
     keeper.take(made.end())
     assert made.left == {}
     assert {start: count for start, (count, _) in starts(keeper).items()} == dict.fromkeys(
