@@ -3,7 +3,7 @@ hand on the store, so that a test can tamper with it."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ async def station(
     engine: str = "memory",
     port: int = 0,
     detail: Literal["samples", "windows"] = "samples",
+    consumers: Sequence[str] = ("index", "ledger"),
     **limits: Any,
 ) -> AsyncIterator[Running]:
     """`engine` is "memory" or "embedded"."""
@@ -49,7 +50,7 @@ async def station(
         key = await services.enrolment.ensure_operator(data_dir) or (data_dir / "operator.key").read_text().strip()
         server = Server(settings.gateway, create_app(services))
         bound = await server.start()
-        runners = [opened_engine.runner(name) for name in ("index", "ledger")]
+        runners = [opened_engine.runner(name) for name in consumers]
         tasks = [asyncio.create_task(runner.run(), name=runner.name) for runner in runners]
         try:
             yield Running(f"http://127.0.0.1:{bound}", key, opened_engine, services)
