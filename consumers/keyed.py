@@ -13,9 +13,11 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from consumers import checkpoints
+from consumers.aside import aside
 from consumers.devices import Device, Maker
 from consumers.operator import Work
 from consumers.ordering import Bounds
@@ -96,7 +98,7 @@ class Keyed(Generic[T]):
             devices_max=settings.states_max,
             bytes_max=settings.states_bytes_max,
             outputs_durable=self._write,
-            next_offset=lambda number: self._partitions[number].next_offset,
+            next_offset=lambda number: p.next_offset if (p := self._partitions.get(number)) else None,
             emit=self._emit,
         )
         self._partitions: dict[int, Partition] = {}
@@ -175,7 +177,7 @@ class Keyed(Generic[T]):
             partition = self._partitions.get(entry.partition)
             if partition is not None and entry.offset >= partition.next_offset:
                 await self._take(partition, entry)
-            if k % SLICE == SLICE - 1:
+            if k % SLICE == SLICE - 1:  # one that is skipped waits for nothing
                 await asyncio.sleep(0)
         await self._write()
         if self.is_save_due():
@@ -198,7 +200,8 @@ class Keyed(Generic[T]):
                 await self._forget_deleted(partition, name)
             device = self.states.fetch(partition.number, name)
             if entry.offset >= device.skip_below:
-                self._emit(device.take(headers, entry, partition.time.now_ns))
+                at_ns = partition.time.now_ns
+                self._emit(await aside(partial(device.take, headers, entry, at_ns)))
                 self.states.count(device)
             self._arm(partition, device)
         partition.next_offset = entry.offset + 1
@@ -220,7 +223,7 @@ class Keyed(Generic[T]):
             if name == headers.id.device or offset < device.skip_below:
                 later.append(device)
             else:
-                self._ask(partition, device)
+                await self._ask(partition, device)
         for device in later:
             self._arm(partition, device)
         await self._ask_shelved(partition, headers.id.device, offset)
@@ -233,18 +236,19 @@ class Keyed(Generic[T]):
             for name in names:
                 device = self.states.fetch(partition.number, name)
                 if name != speaking and offset >= device.skip_below:
-                    self._ask(partition, device)
+                    await self._ask(partition, device)
                 else:
                     passed_by.add(name)
                     self._arm(partition, device)
             await self._make_room()
             await asyncio.sleep(0)
 
-    def _ask(self, partition: Partition, device: Device[T]) -> None:
+    async def _ask(self, partition: Partition, device: Device[T]) -> None:
         """If it still wants to be: its place in the list may be of before its last record."""
         due_ns = device.due_ns()
         if due_ns is not None and due_ns <= partition.time.now_ns:
-            self._emit(device.ask(partition.time.now_ns))
+            at_ns = partition.time.now_ns
+            self._emit(await aside(partial(device.ask, at_ns)))
             self.states.count(device)
         self._arm(partition, device)
 

@@ -3,14 +3,15 @@
 Bounded by count and bytes: who was longest not heard is written to the log, then put on the shelf.
 """
 
-import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from consumers import checkpoints
+from consumers.aside import aside
 from consumers.checkpoints import VALUE_BYTES_MAX
 from consumers.devices import Device, Maker
 from consumers.shelf import Kept, Shelf
@@ -22,13 +23,14 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 EVICT = 64  # devices at once, so that one write to the disk serves many
-SLICE = 8  # devices frozen before other tasks of the process get their turn
+SLICE = 8  # devices frozen at once, in a thread
 
 
 class States(Generic[T]):
     """`outputs_durable` is awaited before a state is written: what follows from a state must be there before it.
 
-    `next_offset` says how far a partition is; `emit` takes what a device says when it must forget a session.
+    `next_offset` says how far a partition is, None when it is not ours any more; `emit` takes what a device says when
+    it must forget a session.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class States(Generic[T]):
         devices_max: int,
         bytes_max: int,
         outputs_durable: Callable[[], Awaitable[None]],
-        next_offset: Callable[[int], int],
+        next_offset: Callable[[int], int | None],
         emit: Callable[[Sequence[T]], None],
     ) -> None:
         self.shelf = Shelf()
@@ -82,16 +84,13 @@ class States(Generic[T]):
     async def keep(self, devices: Sequence[Device[T]]) -> None:
         """Write these to the log and to the shelf; raises `Retryable`."""
         pieces: list[Kept] = []
-        size_bytes = 0
-        for k, device in enumerate(devices):
-            pieces.append(self._frozen(device))
-            size_bytes += len(pieces[-1].value)
-            is_last = k == len(devices) - 1
-            if is_last or size_bytes > checkpoints.APPEND_BYTES or len(pieces) >= checkpoints.APPEND_RECORDS:
+        for begin in range(0, len(devices), SLICE):
+            frozen = await aside(partial(self._frozen, devices[begin : begin + SLICE]))
+            pieces += [self._fitting(device, kept) for device, kept in frozen]
+            if sum(len(kept.value) for kept in pieces) > checkpoints.APPEND_BYTES:
                 await self._write(pieces)
-                pieces, size_bytes = [], 0
-            if k % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
+                pieces = []
+        await self._write(pieces)
 
     async def make_room(self) -> None:
         """Evict until the bounds hold; raises `Retryable`."""
@@ -159,12 +158,14 @@ class States(Generic[T]):
             metrics.states_lost.labels(consumer, "unreadable").inc()
             return None
 
-    def _frozen(self, device: Device[T]) -> Kept:
-        """As bytes that a record can hold: else its oldest sessions go."""
-        while True:
-            kept = device.kept(self._next_offset(device.partition))
-            if len(kept.value) <= VALUE_BYTES_MAX:
-                return kept
+    def _frozen(self, devices: Sequence[Device[T]]) -> list[tuple[Device[T], Kept]]:
+        """With how far their partitions are; without those of a partition that went meanwhile."""
+        upto = [(device, self._next_offset(device.partition)) for device in devices]
+        return [(device, device.kept(offset)) for device, offset in upto if offset is not None]
+
+    def _fitting(self, device: Device[T], kept: Kept) -> Kept:
+        """What a record can hold: else the device's oldest sessions go."""
+        while len(kept.value) > VALUE_BYTES_MAX:
             outputs = device.forget_oldest()
             consumer = self._maker.consumer
             if outputs is None:
@@ -177,6 +178,8 @@ class States(Generic[T]):
                 logger.warning("%s: a session of %s is forgotten: its state is too large", consumer, device.name)
                 metrics.states_lost.labels(consumer, "session").inc()
                 self._emit(outputs)
+            kept = device.kept(kept.next_offset)
+        return kept
 
     async def _write(self, pieces: Sequence[Kept]) -> None:
         await self._outputs_durable()

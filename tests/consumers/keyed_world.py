@@ -19,7 +19,7 @@ from telemetry.settings import Consumers
 
 T0_NS = 1_763_800_000_000_000_000
 S = 10**9
-SETTINGS = Consumers(flush_wait_s=0.01, backoff_s=0.01, backoff_max_s=0.02, checkpoint_s=0.02)
+SETTINGS = Consumers(flush_wait_s=0.01, backoff_s=0.01, backoff_max_s=0.02, checkpoint_s=10**6)
 SILENT_NS = 100 * S
 
 
