@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from consumers import device_state, frozen
@@ -66,6 +66,7 @@ OLD = stuck(120, -86_400, 2).batches("old", each_s=3)
 NEXT = stuck(60, 3600, 3).batches("next", each_s=3)
 QUEUES = {"live": (Lane.LIVE, LIVE), "old": (Lane.BACKLOG, OLD), "next": (Lane.LIVE, NEXT), "late": (Lane.LATE, LIVE)}
 
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)  # it would take minutes
 Step = Callable[[DetectOperator], list[Anomaly]]
 
 
@@ -94,7 +95,7 @@ def steps(names: list[tuple[str, int]]) -> list[Step]:
 NAMES = st.lists(st.tuples(st.sampled_from([*QUEUES, "live", "old", "wait", "end"]), st.integers(1, 25)), max_size=6)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=NO_SHRINKING)
 @given(NAMES, st.data())
 def test_thawed_after_any_prefix_it_goes_on_bit_for_bit(names: list[tuple[str, int]], data: st.DataObject) -> None:
     plan = steps([("live", 5), *names])
