@@ -27,7 +27,8 @@ FEATURES = (("time gap", "s"), ("time step", "s"))
 # slots of the float state; first the tails of intervals and of steps back
 _BACK = TAIL
 _NOW, _TOKENS = 2 * TAIL, 2 * TAIL + 1
-CLOCK_SLOTS = 2 * TAIL + 2
+_ECHO, _ECHO_SEEN, _ECHO_HIGH = 2 * TAIL + 2, 2 * TAIL + 3, 2 * TAIL + 4
+CLOCK_SLOTS = 2 * TAIL + 5
 # slots of the integer state
 _LAST, _SEEN = range(2)
 CLOCK_INTS = 2
@@ -64,6 +65,9 @@ def clock(
         last = ints[_LAST]
         ints[_LAST] = t
         floats[_TOKENS] = min(floats[_TOKENS] + 1.0 / _TOKEN_ROWS, _TOKENS_MAX)
+        if floats[_ECHO] > 0.0:  # a jump is between two rows; the row after says it too, as a label may be rounded up
+            post(rows, i, CLOCK_JUMP, floats[_ECHO], min(last, t), 1, floats[_ECHO_SEEN], 0.0, floats[_ECHO_HIGH])
+            floats[_ECHO] = 0.0
         gap_s = min(max((float(t) - float(last)) * 1e-9, -_GAP_S_MAX), _GAP_S_MAX)
         if abs(gap_s) < 9e6:  # near times are subtracted exactly
             gap_s = float(t - last) * 1e-9
@@ -132,4 +136,6 @@ def _say(
             floats[_TOKENS] -= 1.0
         else:
             score = 0.99
+    if score >= 1.0 and kind == CLOCK_JUMP:
+        floats[_ECHO], floats[_ECHO_SEEN], floats[_ECHO_HIGH] = score, seen, high
     post(rows, row, kind, score, since_ns, feature, seen, low, high)

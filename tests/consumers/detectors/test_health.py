@@ -116,7 +116,10 @@ def test_a_clock_that_steps_is_found_at_the_first_row(inject: Callable[[Ride], N
     ride = Ride()
     inject(ride)
     verdict = ride.judged()
-    assert [(h["row"], health.KINDS[h["kind"]]) for h in verdict.hits] == [(ride.at(120), "clock_jump")]
+    assert [(h["row"], health.KINDS[h["kind"]]) for h in verdict.hits] == [
+        (ride.at(120), "clock_jump"),
+        (ride.at(120) + 1, "clock_jump"),
+    ]
 
 
 def test_a_dropout_began_at_the_last_row_before_it() -> None:
