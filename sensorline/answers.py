@@ -96,6 +96,16 @@ class Samples(msgspec.Struct, frozen=True):
     truncated: bool = False
 
 
+class Label(msgspec.Struct, frozen=True):
+    """What an operator said of an anomaly."""
+
+    acknowledged: bool
+    verdict: str | None
+    note: str
+    by: str
+    at_ns: int
+
+
 class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was found; `samples` only where one was asked for by its id."""
 
@@ -118,7 +128,7 @@ class Anomaly(msgspec.Struct, frozen=True, omit_defaults=True):
     live: bool
     received_ns: int
     updated_ns: int
-    label: dict[str, Any] | None = None
+    label: Label | None = None
     samples: Samples | None = None
 
 

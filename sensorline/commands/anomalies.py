@@ -66,7 +66,7 @@ def list_anomalies(
                 output.json_line(msgspec.to_builtins(one))
             return
         rows = [_row(one) for one in found]
-    columns = ("since", "until", "severity", "device", "what", "id")
+    columns = ("since", "until", "severity", "device", "what", "said", "id")
     output.table(columns, rows, empty="No anomalies.")
 
 
@@ -91,6 +91,8 @@ def show(
         return
     output.say(f"{one.words}\n{one.severity}, {one.device}, {one.stream}, score {one.score:.2f} by {one.detector}")
     output.say(f"{output.when(one.start_ns)} to {_until(one)}{'' if one.live else ', found afterwards'}")
+    if one.label is not None:
+        output.say(f"{one.label.by} says: {_said(one) or 'not seen yet'}")
     for said in one.evidence:
         output.say(f"  {said.words}")
     times = one.samples.columns.get("t", []) if one.samples else []
@@ -135,13 +137,21 @@ def windows(
 def _row(one: "Anomaly") -> tuple[str, ...]:
     from sensorline import output
 
-    return output.when(one.start_ns), _until(one), one.severity, one.device, one.words, one.id
+    return output.when(one.start_ns), _until(one), one.severity, one.device, one.words, _said(one), one.id
 
 
 def _until(one: "Anomaly") -> str:
     from sensorline import output
 
     return "open" if one.open else output.when(one.end_ns)
+
+
+def _said(one: "Anomaly") -> str:
+    """What people say of it, in a word or two."""
+    if one.label is None:
+        return ""
+    seen = ["seen"] if one.label.acknowledged else []
+    return ", ".join([*seen, *([one.label.verdict] if one.label.verdict else []), *filter(None, [one.label.note])])
 
 
 def _short(value: float | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -96,6 +97,18 @@ async def test_one_whole(running: Running, say: Say) -> None:
     assert "  impact 3.9x its usual" in told
     assert "2 samples around it" in told
     assert "no anomaly" in await say("anomalies", "show", "0" * 32, code=1)
+
+
+async def test_what_people_said_of_it_stands_beside_it(running: Running, say: Say) -> None:
+    await running.engine.store.put_anomalies([anomaly("pi")])
+    path, headers = f"/v1/anomalies/{anomaly('pi').id}/label", {"authorization": f"Bearer {running.key}"}
+    async with httpx.AsyncClient(base_url=running.url, headers=headers) as client:
+        label = {"acknowledged": True, "verdict": "false", "note": "on the sofa"}
+        assert (await client.put(path, json=label)).status_code == 200
+    (listed,) = await say("anomalies")
+    assert (listed["label"]["verdict"], listed["label"]["note"]) == ("false", "on the sofa")
+    assert "seen, false, on the sofa" in await say("anomalies", plain=True)
+    assert "says: seen, false, on the sofa" in await say("anomalies", "show", anomaly("pi").id, plain=True)
 
 
 async def test_windows_for_machines_and_for_a_person(running: Running, say: Say) -> None:
