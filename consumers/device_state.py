@@ -1,4 +1,10 @@
-"""All that detection knows of a device, as bytes for a checkpoint and back; bit for bit."""
+"""All that detection knows of a device, as bytes for a checkpoint and back; bit for bit.
+
+What it holds, in KiB: of a stream the detectors (motion with health 4, series 57, channels 5 to 14, health 3), the tape
+of its last 10 s (at most 769 rows: motion 54), and 4 x 1,024 raw rows (motion 288) while anomalies are open; at
+most 16 streams, once for the live track and once for each of at most two backlogs.  A phone with all of its sensors
+at 100 Hz has 225, and 56 as bytes; with motion alone 68 and 29; an idle thermometer 58, and less than 8 as bytes.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,5 +1,7 @@
 """One stream watched: rows in; its scorer's hits, the raw rows around them and the episodes they make.  Pure."""
 
+from typing import TypeAlias
+
 import msgspec
 import numpy as np
 
@@ -12,15 +14,22 @@ from consumers.scorer import Scorer
 from consumers.timeline import Clock, Layout, Rows
 from telemetry.anomaly import Anomaly
 
-_SEAM = frozenset({"dropout", "clock_jump"})
-_SEAM_GPS = frozenset({"gps_jump", "gps_freeze", "gps_spoof", "impossible_speed"})
+Seen: TypeAlias = list[tuple[str, Detector, Hits]]
+
+_CLOCK_KINDS = frozenset({"dropout", "clock_jump"})
+_PLACE_KINDS = frozenset({"gps_jump", "gps_freeze", "gps_spoof", "impossible_speed"})
+
+
+SEAM_NS = 2 * 10**9  # of the stream's time; what a step leaves behind is told a little longer than it lasts
+SEAM_ROWS = 2
 
 
 class Seam(msgspec.Struct):
     """Where a session begins, its clock and place owe nothing to the rows before: a step there is no anomaly."""
 
-    rows: bool = False  # the next row is the session's first
-    fix: bool = False  # the next fix is
+    clock: bool = False  # its first rows are still to come
+    place: bool = False  # its first fixes are
+    fix_at: int | None = None  # the first one's place on the stream's time
 
 
 class Watch:
@@ -58,8 +67,8 @@ class Watch:
             for name, (detector, hits) in zip(self.scorer.detectors, judged.hits, strict=True)
             if len(hits)
         ]
-        if self.seam.rows or self.seam.fix:
-            found = self._without_seam(found, values)
+        if self.seam.clock or self.seam.place:
+            found = self._without_seam(found, block, values)
         said = self.episodes.advance(Turn(scene, place, block, self.tape, admit), found)
         self.tape.wind(block)
         return said
@@ -71,7 +80,7 @@ class Watch:
     def begin_session(self) -> None:
         """Rows of another session follow; what was open must be closed."""
         self._begin()
-        self.seam = Seam(rows=True, fix=self._latitude is not None)
+        self.seam = Seam(clock=True, place=self._latitude is not None)
 
     def seeded(self) -> "Watch":
         """One that goes on from a copy of what this one has learned, for another session."""
@@ -92,24 +101,24 @@ class Watch:
         states = sum(detector.state_size_bytes for detector in self.scorer.detectors.values())
         return states + self.tape.size_bytes + clips
 
-    def _without_seam(
-        self, found: list[tuple[str, Detector, Hits]], values: Floats
-    ) -> list[tuple[str, Detector, Hits]]:
+    def _without_seam(self, found: Seen, block: Rows, values: Floats) -> Seen:
         """Leave out what a step between two sessions looks like."""
-        first_fix = -1
-        if self.seam.fix:
+        seam = self.seam
+        if seam.place and seam.fix_at is None:
             fixes = np.flatnonzero(np.isfinite(values[:, self._latitude]))
-            first_fix = int(fixes[0]) if len(fixes) else len(values)
-        rows = 0 if self.seam.rows else -1
-        self.seam = Seam(rows=False, fix=self.seam.fix and first_fix == len(values))
-        return [
-            (n, d, kept)
-            for n, d, hits in found
-            if len(kept := _after(d, _after(d, hits, _SEAM, rows), _SEAM_GPS, first_fix))
-        ]
+            seam.fix_at = int(block.at[fixes[0]]) if len(fixes) else None
+        clock_at, place_at = SEAM_NS, SEAM_NS + (int(block.at[-1]) if seam.fix_at is None else seam.fix_at)
+        by_clock = max(int(block.at.searchsorted(clock_at, "right")), SEAM_ROWS - block.number) if seam.clock else 0
+        by_place = int(block.at.searchsorted(place_at, "right")) if seam.place else 0
+        seam.clock = seam.clock and by_clock >= len(block)
+        seam.place = seam.place and by_place >= len(block)
+        kept = (
+            (n, d, _from(d, _from(d, hits, _CLOCK_KINDS, by_clock), _PLACE_KINDS, by_place)) for n, d, hits in found
+        )
+        return [one for one in kept if len(one[2])]
 
 
-def _after(detector: Detector, hits: Hits, kinds: frozenset[str], row: int) -> Hits:
-    """Without the hits of these kinds up to this row."""
+def _from(detector: Detector, hits: Hits, kinds: frozenset[str], row: int) -> Hits:
+    """Without the hits of these kinds before this row."""
     numbers = [k for k, kind in enumerate(detector.KINDS) if kind in kinds]
-    return hits[~(np.isin(hits["kind"], numbers) & (hits["row"] <= row))]
+    return hits[~(np.isin(hits["kind"], numbers) & (hits["row"] < row))]

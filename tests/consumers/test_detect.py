@@ -92,6 +92,7 @@ def test_sessions_that_follow_each_other_are_no_dropout_and_close_what_was_open(
     given.give(stuck(Readings(100), 90, 100).batches("s1"))
     assert [a.is_open for a in newest(given.said)] == [True]
     next_day = Readings(60, begin_s=DAY_S)
+    next_day.fixes[:, 0] += 3.0
     (closed,) = given.give(next_day.batches("s2"))
     assert (closed.kind, closed.session, closed.is_open) == ("stuck", "s1", False)
 
@@ -240,14 +241,32 @@ def test_empty_batches_and_batches_of_one_row(n: int) -> None:
         assert given.give([Batch(DEVICE, "s1", k, tuple(series))]) == []
 
 
+def all_sensors(k: int) -> Batch:
+    """A second of a phone that sends all it has."""
+    rng = np.random.default_rng(k)
+    (body,) = Readings(1, rate=100, begin_s=k, seed=k).batches("s1", first_seq=k)
+    t = body.series[0].t
+    magnetic = Series.of("magnetometer", t, {axis: rng.normal(30, 1, 100) for axis in "xyz"})
+    single = (("barometer", "pressure"), ("light", "illuminance"), ("microphone", "dbfs"))
+    others = [Series.of(sensor, t[::20], {name: rng.normal(50, 1, 5)}) for sensor, name in single]
+    return Batch(DEVICE, "s1", k, (*body.series, magnetic, *others))
+
+
 def test_what_a_device_costs_is_bounded() -> None:
+    given = giver(profiles={})
+    given.give([all_sensors(k) for k in range(30)])
+    assert given.operator.size_bytes < 320 * 1024, "225 KiB, and a temperature, as it is said in device_state"
+    assert len(given.operator.freeze()) < 96 * 1024
     given = giver()
-    given.give(stuck(Readings(200, rate=100), 60, 100).batches())
-    assert given.operator.size_bytes < 512 * 1024
-    assert len(given.operator.freeze()) < 512 * 1024
-    for k in range(3):
-        given.give(stuck(Readings(70, rate=100, seed=k, begin_s=-DAY_S), 60, 70).batches(f"old{k}"), Lane.BACKLOG)
-    assert given.operator.size_bytes < 3 * 512 * 1024
+    given.give(stuck(Readings(100, rate=100), 60, 100).batches())
+    calm = giver()
+    calm.give(Readings(100, rate=100).batches())
+    assert calm.operator.size_bytes < 80 * 1024
+    assert given.operator.size_bytes < (80 + 288) * 1024, "an anomaly is open"
+    for k in range(4):
+        old = stuck(Readings(70, rate=100, seed=k, begin_s=-DAY_S), 60, 70).batches(f"old{k}")
+        given.give(old, Lane.BACKLOG)
+    assert given.operator.size_bytes < 3 * (80 + 288) * 1024
 
 
 async def test_the_sink_writes_bounded_records_keyed_by_device() -> None:
