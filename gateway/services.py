@@ -13,6 +13,7 @@ from telemetry import metrics
 from telemetry.clock import Clock
 from telemetry.device_settings import DeviceSettings
 from telemetry.enrolment import Enrolment
+from telemetry.labels import Labelling, Labels
 from telemetry.mqtt_accounts import Accounts
 from telemetry.ports import Log, Store
 from telemetry.registry import Registry
@@ -40,6 +41,7 @@ class Services:
     intake: Intake
     audit: Audit
     device_settings: DeviceSettings
+    labelling: Labelling
     lag: Callable[[], Awaitable[dict[str, int]]]
     tries: Tries = field(default_factory=Tries)
     mqtt: MqttState = field(default_factory=MqttState)
@@ -53,6 +55,7 @@ class Services:
         log: Log,
         store: Store,
         registry: Registry,
+        labels: Labels,
         lag: Callable[[], Awaitable[dict[str, int]]],
         accounts: Accounts | None = None,
     ) -> "Services":
@@ -63,7 +66,8 @@ class Services:
         intake = Intake(gateway, clock, log, registry, enrolment)
         audit = Audit(log, clock, wait_s=gateway.append_wait_s)
         device_settings = DeviceSettings(log, registry, clock, wait_s=gateway.append_wait_s)
-        return cls(settings, clock, log, store, registry, enrolment, intake, audit, device_settings, lag)
+        labelling = Labelling(log, labels, clock, wait_s=gateway.append_wait_s)
+        return cls(settings, clock, log, store, registry, enrolment, intake, audit, device_settings, labelling, lag)
 
 
 def services_of(connection: HTTPConnection) -> Services:

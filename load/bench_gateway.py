@@ -29,8 +29,9 @@ from gateway.services import Services
 from telemetry import wire
 from telemetry.clock import SystemClock
 from telemetry.dialects import load_dialect
+from telemetry.labels import Labels
 from telemetry.logs import open_log
-from telemetry.ports import DEVICES, Sender
+from telemetry.ports import DEVICES, LABELS, Sender
 from telemetry.records import batch_record
 from telemetry.registry import Registry
 from telemetry.settings import Gateway, Limits, Settings
@@ -71,8 +72,15 @@ async def serve(options: argparse.Namespace) -> None:
         )
         await log.start()
         table = await Table.open(log, DEVICES)
+        labels = await Table.open(log, LABELS)
         services = Services.build(
-            settings=settings, clock=clock, log=log, store=store, registry=Registry(table), lag=lag
+            settings=settings,
+            clock=clock,
+            log=log,
+            store=store,
+            registry=Registry(table),
+            labels=Labels(labels),
+            lag=lag,
         )
         tokens = [
             (await services.enrolment.enrol(f"phone-{n}", platform="android")).token for n in range(options.phones)
@@ -82,6 +90,7 @@ async def serve(options: argparse.Namespace) -> None:
         print(json.dumps({"port": port, "tokens": tokens}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
         await server.stop()
+        await labels.close()
         await table.close()
         await log.close()
 

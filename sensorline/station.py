@@ -25,8 +25,9 @@ from sensorline import roster
 from telemetry import adapters
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, SensorlineError
+from telemetry.labels import Labels
 from telemetry.logs import open_log
-from telemetry.ports import DEVICES, Log, Store
+from telemetry.ports import DEVICES, LABELS, Log, Store
 from telemetry.registry import Registry
 from telemetry.settings import Settings
 from telemetry.stores import open_store
@@ -59,13 +60,14 @@ OnReady = Callable[[Ready], None]
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An opened log and store, with the registry of devices."""
+    """An opened log and store, with the registry of devices and people's labels."""
 
     settings: Settings
     clock: Clock
     log: Log
     store: Store
     registry: Registry
+    labels: Labels
 
     async def refresh(self) -> None:
         """See every deletion that was acknowledged until now."""
@@ -96,6 +98,7 @@ class Engine:
             log=self.log,
             store=self.store,
             registry=self.registry,
+            labels=self.labels,
             lag=self.lag,
             accounts=_broker_accounts(self.settings),
         )
@@ -174,7 +177,9 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
         await store.start()
         table = await Table.open(log, DEVICES, clock=clock)
         stack.push_async_callback(table.close)
-        yield Engine(settings, clock, log, store, Registry(table))
+        labels = await Table.open(log, LABELS, clock=clock)
+        stack.push_async_callback(labels.close)
+        yield Engine(settings, clock, log, store, Registry(table), Labels(labels))
 
 
 def _collect_less_often() -> None:

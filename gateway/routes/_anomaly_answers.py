@@ -7,6 +7,7 @@ from pydantic import Field
 from gateway.answers import Answer
 from gateway.services import Services
 from telemetry.anomaly import Anomaly, Evidence, Severity
+from telemetry.labels import Label, Verdict
 
 Ns = Annotated[int, Field(description="UTC nanoseconds.")]
 
@@ -32,6 +33,16 @@ class SamplesShown(Answer):
     truncated: bool = Field(description="There were more rows than are kept.")
 
 
+class LabelShown(Answer):
+    """What an operator said of it last."""
+
+    acknowledged: bool = Field(description="Somebody has seen it: no further alert of it.")
+    verdict: Verdict | None
+    note: str
+    by: str = Field(description="Who said it.")
+    at_ns: int = Field(description="And when, UTC nanoseconds.")
+
+
 class AnomalyShown(Answer):
     """Opens at once, and is updated under the same id until it is over."""
 
@@ -54,6 +65,7 @@ class AnomalyShown(Answer):
     live: bool = Field(description="False: found in a backlog or afterwards; it raised no alert.")
     received_ns: int = Field(description="When the batch that opened it was received.")
     updated_ns: int = Field(description="When the batch of the last update was received.")
+    label: LabelShown | None = Field(description="What an operator said of it; null: nobody said anything.")
 
 
 class AnomalyWhole(AnomalyShown):
@@ -84,6 +96,7 @@ def listed(one: Anomaly, services: Services) -> dict[str, Any]:
         "live": one.is_live,
         "received_ns": one.received_ns,
         "updated_ns": one.updated_ns,
+        "label": _label(services, one.id),
     }
 
 
@@ -92,6 +105,22 @@ def whole(one: Anomaly, services: Services) -> dict[str, Any]:
     samples = one.samples
     columns = {"t": samples.t} | {name: values for name, values in samples.values.items() if name != "t"}
     return listed(one, services) | {"samples": {"columns": columns, "truncated": samples.is_truncated}}
+
+
+def label_shown(label: Label) -> dict[str, Any]:
+    """A `LabelShown`."""
+    return {
+        "acknowledged": label.acknowledged,
+        "verdict": label.verdict,
+        "note": label.note,
+        "by": label.by,
+        "at_ns": label.at_ns,
+    }
+
+
+def _label(services: Services, id_: str) -> dict[str, Any] | None:
+    label = services.labelling.labels.of(id_)
+    return None if label is None else label_shown(label)
 
 
 def _evidence(said: Evidence) -> dict[str, Any]:

@@ -136,6 +136,7 @@ async def delete_device(device: DevicePath, services: Parts, who: Admin) -> Dele
     retention drops it.  Safe to repeat."""
     async with services.audit.change(who.name, "device.delete", device):
         deleted_ns = await services.enrolment.delete(device)
+        await services.labelling.forget(device)
         rows = await services.store.delete_device(device)
     return Deleted(device=device, rows=rows, log_clean_by=_clean_by(deleted_ns, services.settings.retention.log_hours))
 

@@ -15,9 +15,10 @@ from gateway.app import App, create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
 from telemetry.clock import Clock, SystemClock
+from telemetry.labels import Labels
 from telemetry.logs import memory as memory_log
 from telemetry.mqtt_accounts import Accounts
-from telemetry.ports import BATCHES, DEVICES, Entry, Log, Topic
+from telemetry.ports import BATCHES, DEVICES, LABELS, Entry, Log, Topic
 from telemetry.registry import Registry
 from telemetry.settings import Gateway, Limits, Settings
 from telemetry.stores import open_store
@@ -86,16 +87,25 @@ async def gateway(
     await log.start()
     await store.start()
     table = await Table.open(log, DEVICES, clock=clock)
+    labels = await Table.open(log, LABELS, clock=clock)
 
     async def lags() -> dict[str, int]:
         return lag or {}
 
     services = Services.build(
-        settings=whole, clock=clock, log=log, store=store, registry=Registry(table), lag=lags, accounts=accounts
+        settings=whole,
+        clock=clock,
+        log=log,
+        store=store,
+        registry=Registry(table),
+        labels=Labels(labels),
+        lag=lags,
+        accounts=accounts,
     )
     try:
         yield World(services, create_app(services), table, log)
     finally:
+        await labels.close()
         await table.close()
         await store.close()
         if own:

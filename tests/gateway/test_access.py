@@ -31,6 +31,7 @@ NEEDS = {
     "POST /v1/enroll": CODE,
     "GET /v1/mqtt/accounts": Role.ADMIN,
     "POST /v1/deadletters/replay": Role.OPERATOR,
+    "PUT /v1/anomalies/{id}/label": Role.OPERATOR,
     "DELETE /v1/devices/{device}": Role.ADMIN,
     "POST /v1/operators": Role.ADMIN,
     "GET /v1/operators": Role.ADMIN,
@@ -51,6 +52,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/operators": {"name": "new", "role": "viewer"},
     "POST /v1/enroll": {"code": "K7QM-2XPD"},
     "POST /v1/deadletters/replay": {"all": True},
+    "PUT /v1/anomalies/{id}/label": {"acknowledged": True},
 }
 PARAMETERS = {"device": "pi", "sensor": "acceleration", "from": "0", "to": "9", "format": "csv"}
 WHO = ("nobody", "stranger", "device", "viewer", "operator", "admin")

@@ -171,6 +171,7 @@ PATHS = [
     ("post", "/v1/sensor-logger"), ("get", "/v1/device"), ("get", "/v1/devices/{device}/settings"),
     ("put", "/v1/devices/{device}/settings"), ("post", "/v1/devices/{device}/codes"), ("post", CODE),
     ("get", "/v1/mqtt/accounts"), ("get", "/v1/anomalies"), ("get", "/v1/anomalies/{id}"), ("get", "/v1/windows"),
+    ("put", "/v1/anomalies/{id}/label"),
 ]  # fmt: skip
 
 

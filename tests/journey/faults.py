@@ -34,6 +34,7 @@ async def another_gateway(engine: Engine) -> AsyncIterator[int]:
         log=engine.log,
         store=engine.store,
         registry=engine.registry,
+        labels=engine.labels,
         lag=engine.lag,
     )
     server = Server(engine.settings.gateway, create_app(services))
