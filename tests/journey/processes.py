@@ -56,6 +56,7 @@ class Process:
     arguments: Sequence[str]
     ready_url: str
     log_file: Path
+    start_wait_s: float = START_WAIT_S
     popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self, failpoints: Mapping[str, int] | None = None) -> None:
@@ -65,7 +66,7 @@ class Process:
             self.popen = subprocess.Popen(
                 [COMMAND, *self.arguments], stdout=log, stderr=log, env=environment(SENSORLINE_FAILPOINTS=armed)
             )
-        deadline_s = time.monotonic() + START_WAIT_S
+        deadline_s = time.monotonic() + self.start_wait_s
         while time.monotonic() < deadline_s:
             code = self.popen.poll()
             if code is not None:
@@ -74,7 +75,7 @@ class Process:
             if self._is_ready():
                 return
             time.sleep(0.05)
-        raise AssertionError(f"not ready after {START_WAIT_S} s: {self.log_tail()}")
+        raise AssertionError(f"not ready after {self.start_wait_s} s: {self.log_tail()}")
 
     def _is_ready(self) -> bool:
         try:

@@ -15,7 +15,7 @@ from telemetry.ports import BATCHES
 from tests.journey.disturbed import found, records
 from tests.journey.processes import Process, free_port
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 
 FAILPOINTS = {
     "detect.before_flush": 2,
@@ -26,6 +26,7 @@ FAILPOINTS = {
     "detect.after_commit": 2,
 }
 WAIT_S = 90.0
+COMPILE_WAIT_S = 240.0  # the first start on a machine compiles the detectors
 
 
 async def _fill(folder: Path) -> None:
@@ -57,7 +58,7 @@ def _detect(folder: Path) -> Process:
     }
     sets = [part for path, value in steps.items() for part in ("--set", f"{path}={value}")]
     arguments = ["consume", "detect", "--data-dir", str(folder), *sets]
-    return Process(arguments, f"http://127.0.0.1:{port}/readyz", folder.parent / f"{folder.name}.log")
+    return Process(arguments, f"http://127.0.0.1:{port}/readyz", folder.parent / f"{folder.name}.log", COMPILE_WAIT_S)
 
 
 def _finish(process: Process, folder: Path) -> tuple[dict[str, bytes], int]:
