@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from consumers import detectors
 from consumers.detectors import Detector, Floats, Hits, State, Times, Verdict
-from consumers.profiles import DETECTORS, MOTION_FIELDS, Profile, made
+from consumers.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,3 @@ class Scorer:
         for name, detector in self.detectors.items():
             if name in state:
                 detector.restore(state[name])
-
-
-def compile_detectors() -> None:
-    """Compile what every profile runs, or load it from the cache: seconds that no reading should have to wait."""
-    for name in DETECTORS:
-        fields = {"series": ("value",), "motion": MOTION_FIELDS}.get(name, ("x", "y"))
-        Scorer(made(name, fields)).update(np.arange(2) * 10**7, np.zeros((2, len(fields))))

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from sensorline import demo_findings
+from sensorline import demo_findings, roster
 from sensorline.api import find_key
 from sensorline.demo_findings import Finding, Watch
 from sensorline.station import Ready, run_up
@@ -66,6 +66,10 @@ class Proof:
 class Shown(Protocol):
     """Who is told how it goes."""
 
+    def waiting(self, what: str) -> None:
+        """Something takes long before the station is up."""
+        ...
+
     def ready(self, ready: Ready) -> None:
         """The station is up."""
         ...
@@ -81,12 +85,23 @@ class Shown(Protocol):
 
 async def run(plan: Plan, shown: Shown, *, stop: asyncio.Event) -> Proof:
     """Run until the time is over or `stop` is set, then drain and compare; raises what station and fleet raise."""
+    if "detect" in roster.enabled(plan.settings):
+        await _compiled(shown)
     async with _station(plan.settings) as (ready, running):
         shown.ready(ready)
         key = ready.operator_key or find_key(None, plan.settings.data_dir)
         if key is None:
             raise Unauthorised(f"{plan.settings.data_dir} is of an earlier station and has no operator's key in it")
         return await _or_its_end(_fleet_and_proof(plan, ready.url, key, shown, stop), running)
+
+
+async def _compiled(shown: Shown) -> None:
+    """A station does not wait for that; but who watches a demo for half a minute would see nothing found."""
+    from consumers import compile as compiler
+
+    if compiler.to_compile():
+        shown.waiting("compiling the detectors: once on this machine, up to a minute ...")
+        await compiler.compile_ahead()
 
 
 async def _fleet_and_proof(plan: Plan, url: str, key: str, shown: Shown, stop: asyncio.Event) -> Proof:

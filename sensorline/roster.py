@@ -4,10 +4,10 @@ A consumer is imported when it is made, so what it needs (a detector's libraries
 run.
 """
 
+import asyncio
 import importlib.util
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sensorline.station import Engine
 
 logger = logging.getLogger(__name__)
-
-COMPILED_S = 10.0  # loading what was compiled before is quicker than that
 T = TypeVar("T")
 
 
@@ -36,7 +34,7 @@ class Role:
     needs: tuple[str, ...] = ()
     is_wanted: Callable[[Settings], bool] = lambda _settings: True
     flush_wait_s: float | None = None  # where an answer is awaited and a small flush costs little; None = the setting
-    prepare: Callable[[], None] = lambda: None  # what takes long and must not be done while readings wait
+    prepare: Callable[[], Awaitable[None]] | None = None  # what takes long, before it can run
 
     def missing(self) -> str | None:
         """What must be installed before it runs, in words."""
@@ -63,14 +61,11 @@ def _detect(engine: "Engine") -> "Processor":
     return _keyed(engine, Work("detect", DetectOperators(engine.settings.detect), AnomalySink(engine.log)))
 
 
-def _compile_detectors() -> None:
-    from consumers.scorer import compile_detectors
+async def _compile_detectors() -> None:
+    from consumers.compile import compile_ahead, compile_here
 
-    begun_s = time.monotonic()
-    compile_detectors()
-    took_s = time.monotonic() - begun_s
-    if took_s > COMPILED_S:
-        logger.warning("the detectors were compiled in %.0f s; that is kept for the next start", took_s)
+    await compile_ahead()
+    await asyncio.to_thread(compile_here)
 
 
 def _windows(engine: "Engine") -> "Processor":
@@ -129,7 +124,8 @@ def warn_of_missing(settings: Settings) -> None:
             logger.warning("%s is off: it %s", name, missing)
 
 
-def prepare(names: Iterable[str]) -> None:
-    """Before these consumers run; may take a minute at the first start."""
-    for name in names:
-        ROLES[name].prepare()
+async def prepare(name: str) -> None:
+    """Before this consumer runs; may take a minute at a machine's first start, and holds nothing up meanwhile."""
+    role = ROLES[name]
+    if role.prepare is not None:
+        await role.prepare()

@@ -127,7 +127,6 @@ class Engine:
 async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
     """Gateway, consumers and retention in this process."""
     async with opened(settings) as engine:
-        await asyncio.to_thread(roster.prepare, roster.enabled(settings))
         runners = engine.runners()
         async with _gateway(engine) as ready:
             on_ready(ready)
@@ -145,7 +144,6 @@ async def run_consumer(name: str, settings: Settings, *, on_ready: OnReady, stop
     """One consumer alone; the index consumer also keeps the retention."""
     async with opened(settings) as engine:
         runner = engine.runner(name)
-        await asyncio.to_thread(roster.prepare, [name])
         extra = [engine.retention()] if name == "index" else []
         consumers = settings.consumers
         async with health.serving([runner], consumers):
@@ -228,7 +226,7 @@ async def _supervise(
     engine: Engine, runners: Sequence[Runner], stop: asyncio.Event, *extra: Coroutine[Any, Any, None]
 ) -> None:
     """Run until `stop`; a part that ends before that ends all, with its error."""
-    running = [asyncio.create_task(r.run(), name=r.name) for r in runners]
+    running = [asyncio.create_task(_prepared(r, stop), name=r.name) for r in runners]
     endless = [asyncio.create_task(c) for c in (*extra, _watch(engine, runners))]
     stopped = asyncio.create_task(stop.wait(), name="stop")
     try:
@@ -247,6 +245,21 @@ async def _supervise(
     for task in (*running, *endless):
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+async def _prepared(runner: Runner, stop: asyncio.Event) -> None:
+    """Run it once it is prepared, unless `stop` comes first."""
+    preparing = asyncio.create_task(roster.prepare(runner.name))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({preparing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if preparing.done():
+            preparing.result()
+            await runner.run()
+    finally:
+        for task in (preparing, stopped):
+            task.cancel()
+        await asyncio.wait({preparing, stopped})
 
 
 async def _watch(engine: Engine, runners: Sequence[Runner]) -> None:

@@ -4,13 +4,30 @@ A kernel is a sequential recurrence, so where a poll cut its input cannot matter
 cache.  No fast-math: the same rows give the same bits.  A division by zero gives infinity or NaN, as in numpy.
 """
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def _cache_folder() -> str:
+    """Named after all sources here: the library looks only at a kernel's own file, and helpers stand in others."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(here.glob("_*.py")):
+        digest.update(source.read_bytes())
+    return str(here / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}")
+
+
+_config: Any = numba.config
+if not _config.CACHE_DIR:  # somebody's own wish goes first; a folder that cannot be written is passed over
+    _config.CACHE_DIR = _cache_folder()
+CACHE_DIR = Path(_config.CACHE_DIR)
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:

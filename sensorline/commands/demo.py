@@ -57,6 +57,11 @@ def demo(
 class _Json(nullcontext[None]):
     """JSON lines on standard output: where it is, a line a second, the result."""
 
+    def waiting(self, what: str) -> None:
+        from sensorline import output
+
+        output.remark(what)
+
     def ready(self, ready: "Ready") -> None:
         from sensorline import output
 
@@ -100,6 +105,11 @@ class _Person:
 
     def __exit__(self, *_: object) -> None:
         self._shown.stop()
+
+    def waiting(self, what: str) -> None:
+        from sensorline import output
+
+        output.remark(what)
 
     def ready(self, ready: "Ready") -> None:
         self._console.print(f"Station at [bold]{ready.url}[/]  (operator's key in {ready.key_file})", soft_wrap=True)

@@ -12,7 +12,7 @@ from gateway.app import create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
 from sensorline.station import Engine, opened
-from telemetry.settings import Consumers, Gateway, Settings
+from telemetry.settings import Consumers, Gateway, Settings, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ async def station(
         log=log,
         store=store,
         store_detail=detail,
+        windows=Windows(enabled=detail == "windows" or "windows" in consumers),
         gateway=Gateway(port=port, limits=limits),
         consumers=Consumers(flush_wait_s=0.1),
     )
