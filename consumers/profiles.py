@@ -30,7 +30,7 @@ _BY_SENSOR: Mapping[str, str] = MappingProxyType(
         "acceleration": "motion",
         "gyroscope": "motion",
         "location": "motion",
-        "magnetometer": "channels",
+        "magnetometer": "health",  # it turns with the phone
         "orientation": "none",  # a person turning a phone
         "gravity": "none",  # it and the next are parts of acceleration
         "linear_acceleration": "none",
