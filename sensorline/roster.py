@@ -88,12 +88,32 @@ def _anomalies(engine: "Engine") -> "Processor":
     return Anomalies(engine.log, engine.store, engine.clock, engine.registry.is_deleted, engine.refresh)
 
 
+def _alert(engine: "Engine") -> "Processor":
+    from consumers.alert import Alerter
+    from consumers.alerts import open_channel
+
+    settings = engine.settings.alerts
+    channels = {name: open_channel(name, options) for name, options in settings.channels.items()}
+    return Alerter(
+        engine.log,
+        settings,
+        channels,
+        engine.clock,
+        labels=engine.labels,
+        is_deleted=engine.registry.is_deleted,
+        refresh=engine.refresh,
+    )
+
+
 ROLES: Mapping[str, Role] = {
     "index": Role(BATCHES, _index),
     "ledger": Role(BATCHES, _ledger),
     "detect": Role(BATCHES, _detect, "detect", ("river", "numba"), lambda s: s.detect.enabled, 0.1, _compile_detectors),
     "windows": Role(BATCHES, _windows, is_wanted=lambda settings: settings.windows.enabled),
     "anomalies": Role(ANOMALIES, _anomalies, flush_wait_s=0.1),
+    "alert": Role(
+        ANOMALIES, _alert, is_wanted=lambda s: s.alerts.enabled and bool(s.alerts.channels), flush_wait_s=0.1
+    ),
 }
 
 

@@ -86,6 +86,18 @@ mqtt_receipts_lost = Counter(
 anomalies = Counter(
     "sensorline_anomalies", "Anomalies opened, by kind and severity.", ["kind", "severity"], registry=REGISTRY
 )
+alerts = Counter(
+    "sensorline_alerts",
+    "Alerts by channel and outcome: delivered, failed (a try that comes again), given_up (they are dead letters).",
+    ["channel", "outcome"],
+    registry=REGISTRY,
+)
+alerts_withheld = Counter(
+    "sensorline_alerts_withheld",
+    "Anomalies that were not told one by one, by why: acknowledged, limited (told as a number), old, undecodable.",
+    ["why"],
+    registry=REGISTRY,
+)
 readings_unjudged = Counter(
     "sensorline_readings_unjudged",
     "Readings that detection did not look at, by why: late, crowded (more streams than are kept), fixes (of GPS).",

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     CONFLICT = "conflict"
     STORE_REFUSED = "store_refused"
+    UNDELIVERED = "undelivered"  # an alert of it, by some channel
 
 
 class ReceiptStatus(StrEnum):

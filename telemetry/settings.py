@@ -90,7 +90,7 @@ class Consumers(Section):
     """How consumers poll and flush."""
 
     enabled: tuple[str, ...] = Field(
-        ("index", "ledger", "detect", "windows", "anomalies"),
+        ("index", "ledger", "detect", "windows", "anomalies", "alert"),
         description="what `up` runs, of those whose libraries are installed",
     )
     flush_readings_max: int = Field(100_000, gt=0, description="flush when this many readings are held")
@@ -174,6 +174,30 @@ class Detect(Section):
     backlog_sessions_max: int = Field(2, gt=0, le=16, description="sessions that drain at once, each by its own state")
 
 
+class Alerts(Section):
+    """Who is told of anomalies, and how often.  Nobody is while there is no channel."""
+
+    enabled: bool = True
+    channels: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="each channel's own settings: webhook, mqtt, email; under another name, `channel` says which it is",
+    )
+    severity_min: Literal["info", "warning", "critical"] = Field("warning", description="what matters less is not told")
+    on_close: bool = Field(default=False, description="tell also when an anomaly that was told is over")
+    group_s: float = Field(30.0, gt=0, le=3600, description="what follows a device's first so soon is told together")
+    device_per_hour: float = Field(12.0, gt=0, description="token bucket of a device's alerts: refill")
+    device_burst: int = Field(4, gt=0, description="and size; what is over is told as a number")
+    per_hour: float = Field(60.0, gt=0, description="token bucket of all alerts of a process: refill")
+    burst: int = Field(20, gt=0, description="and size")
+    ack_quiet_s: float = Field(0.0, ge=0, description="after an acknowledgement: silence of that kind on that device")
+    age_s_max: float = Field(3600.0, gt=0, description="what was received longer ago is told no more")
+    tries_max: int = Field(20, gt=0, description="a channel that fails so often, or ...")
+    give_up_s: float = Field(4 * 3600.0, gt=0, description="... for so long: the alert becomes dead letters")
+    backoff_s: float = Field(1.0, gt=0, description="first wait of a channel after a failure; doubles")
+    backoff_max_s: float = Field(300.0, gt=0)
+    waiting_max: int = Field(200, gt=0, description="alerts that wait for a channel; the oldest gives way")
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -191,6 +215,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     windows: Windows = Windows()
     detect: Detect = Detect()
+    alerts: Alerts = Alerts()
     log_level: str = "info"
 
     @model_validator(mode="after")
