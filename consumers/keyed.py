@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SLICE = 8  # records between which other tasks of the process get their turn
+ASKING_MIN = 1_000  # places in the list of those to ask, before it is looked through
 ASK = 64  # devices fetched from the shelf at once
 OUTPUTS_MAX = 1_000  # that wait for the sink
 
@@ -159,7 +160,7 @@ class Keyed(Generic[T]):
 
     def committable(self) -> Mapping[int, int]:
         """Up to where a crash loses nothing, by partition."""
-        return {number: p.marked for number, p in self._partitions.items()}
+        return {number: p.marked for number, p in self._partitions.items() if p.marked}
 
     def uncommitted(self) -> int:
         """Records that are done and wait only for the next save."""
@@ -258,6 +259,11 @@ class Keyed(Generic[T]):
         if due_ns is not None and (device.armed_ns is None or due_ns < device.armed_ns):
             device.armed_ns = due_ns
             heapq.heappush(partition.asking, (due_ns, device.name))
+        if len(partition.asking) > ASKING_MIN + 4 * len(self.states):  # places of devices that left the memory
+            partition.asking = [
+                (d.armed_ns, d.name) for d in self.states if d.partition == partition.number and d.armed_ns is not None
+            ]
+            heapq.heapify(partition.asking)
 
     # --- what leaves
 

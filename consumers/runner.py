@@ -211,6 +211,7 @@ class Runner:
                 return
             await reader.seek(positions)
             self._adopted |= new
+            await self._commit(reader)  # who saved may have died before he could; nothing else may ever come
 
     async def _save(self, reader: Reader) -> None:
         """Make states durable and commit up to there; a retryable failure is tried again at a later turn."""

@@ -51,7 +51,7 @@ def _detect(folder: Path) -> Process:
     port = free_port()
     steps = {
         "consumers.health_port": port,
-        "consumers.flush_readings_max": 2_000,
+        "consumers.flush_bytes_max": 40_000,  # about a dozen batches
         "consumers.checkpoint_s": 0.02,
         "consumers.states_max": 3,  # of four devices: one is always on the shelf
         "store": "memory",

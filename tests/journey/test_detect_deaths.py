@@ -37,7 +37,7 @@ async def detect(random: Random | None) -> tuple[dict[str, bytes], int]:
         upto = len(entries) if random is None else at + random.randrange(1, 80)
         await consumer.process(entries[at:upto])
         at = upto
-        if random is not None and random.random() < 0.6:
+        if random is not None and random.random() < 0.3:
             await consumer.save()
         if random is not None and random.random() < 0.5:
             consumer.close()

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import TypeVar
 
 import pytest
 
 from consumers.runner import Runner
+from telemetry.errors import StoreUnavailable
 from telemetry.logs.memory import Config, MemoryLog
 from telemetry.ports import BATCHES, Record
 from telemetry.settings import Consumers
@@ -53,6 +54,25 @@ def stream(random: Random) -> list[Record]:
     return made
 
 
+class Storm(Heap):
+    """A sink that refuses, loses replies, and dies."""
+
+    def __init__(self, chance: Chance) -> None:
+        super().__init__()
+        self._chance = chance
+
+    async def write(self, outputs: Sequence[Said]) -> None:
+        if self._chance.strikes("store refuses"):
+            raise StoreUnavailable("refused")
+        if self._chance.strikes("crash before write"):
+            raise Crash
+        await super().write(outputs)
+        if self._chance.strikes("store reply lost"):
+            raise StoreUnavailable("the reply was lost")
+        if self._chance.strikes("crash after write"):
+            raise Crash
+
+
 async def calm(made: list[Record]) -> list[Said]:
     log, heap = MemoryLog(Config()), Heap()
     await log.append(BATCHES, made)
@@ -65,7 +85,7 @@ async def calm(made: list[Record]) -> list[Said]:
 
 async def stormy(made: list[Record], chance: Chance, clock: DrivenClock) -> tuple[list[Said], int, int]:
     """The outputs, the crashes, and how many outputs were written again."""
-    log, heap = FaultyLog(chance, 10_000), Heap()
+    log, heap = FaultyLog(chance, 10_000), Storm(chance)
     await log.start()
     crashes = 0
     runners: list[Runner] = []

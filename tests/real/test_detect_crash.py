@@ -56,7 +56,7 @@ class Site:
         adapter = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in self.options().items())
         config.write_text(
             f'data_dir = "{self.folder / name}"\nlog = "kafka"\nstore = "memory"\n'
-            f"[consumers]\nflush_readings_max = 2000\ncheckpoint_s = 0.05\nstates_max = 2\nhealth_port = {port}\n"
+            f"[consumers]\nflush_bytes_max = 40000\ncheckpoint_s = 0.05\nstates_max = 2\nhealth_port = {port}\n"
             f"[adapters.kafka]\n{adapter}\n"
         )
         arguments = ["consume", "detect", "--config", str(config)]
