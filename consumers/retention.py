@@ -37,9 +37,7 @@ async def prune_once(
     return records, rows
 
 
-async def run(
-    log: Log, store: Store, settings: Retention, clock: Clock, readers: Readers = NOBODY_NAMED
-) -> None:
+async def run(log: Log, store: Store, settings: Retention, clock: Clock, readers: Readers = NOBODY_NAMED) -> None:
     """Prune for ever, every `check_s`; a failure is tried again the next time."""
     while True:
         try:
