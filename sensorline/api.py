@@ -25,6 +25,7 @@ from sensorline.answers import (
     DeviceSettings,
     Enrolled,
     Issued,
+    Label,
     Replayed,
     Stats,
     Windows,
@@ -180,6 +181,10 @@ class Api:
     def anomaly(self, id_: str) -> Anomaly:
         """One, with its samples."""
         return self._ask(Anomaly, "GET", f"/v1/anomalies/{_segment(id_)}")
+
+    def label(self, id_: str, said: Mapping[str, Any]) -> Label:
+        """Say this of an anomaly, in place of what was said before."""
+        return self._ask(Label, "PUT", f"/v1/anomalies/{_segment(id_)}/label", body=dict(said))
 
     def windows(self, params: Mapping[str, str]) -> Windows:
         """The windows of one sensor."""

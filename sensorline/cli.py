@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from sensorline.commands import (
+    alerts,
     anomalies,
     config,
     data,
@@ -19,6 +20,7 @@ from sensorline.commands import (
     device,
     doctor,
     edge,
+    labels,
     mqtt,
     run,
     servers,
@@ -71,8 +73,11 @@ app.command("backup", rich_help_panel=DATA)(data.backup)
 app.command("restore", rich_help_panel=DATA)(data.restore)
 app.command("migrate", rich_help_panel=DATA)(data.migrate)
 app.add_typer(anomalies.app, name="anomalies", rich_help_panel=DATA)
+anomalies.app.command("ack")(labels.ack)
+anomalies.app.command("label")(labels.label)
 app.command("windows", rich_help_panel=DATA)(anomalies.windows)
 app.add_typer(deadletters.app, name="deadletters", rich_help_panel=DATA)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=DETECT)
 app.command("score", rich_help_panel=DETECT)(detection.score)
 app.command("evaluate", rich_help_panel=DETECT)(detection.evaluate)
 app.command("doctor", rich_help_panel=CARE)(doctor.doctor)
