@@ -19,6 +19,7 @@ The promises, which `tests/ports/test_detectors.py` holds for every file here:
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
@@ -152,4 +153,10 @@ class Detector(base.AnomalyDetector):
 
 def make(name: str, fields: Sequence[str]) -> Detector:
     """The detector of that file for a stream with these fields; raises `Misconfigured` when there is none."""
-    return cast(Detector, adapters.load("consumers.detectors", name).Detector(fields))
+    return _form(name)(fields)
+
+
+@lru_cache
+def _form(name: str) -> type[Detector]:
+    """Looked up once: a fleet makes many."""
+    return cast(type[Detector], adapters.load("consumers.detectors", name).Detector)

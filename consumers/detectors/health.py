@@ -6,6 +6,7 @@ device is not seen here: without a row there is nothing to judge.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -101,8 +102,14 @@ class Detector(detectors.Detector):
     def _others(self) -> tuple[str, ...]:
         return tuple(name for name in self._names if name not in _ROLES)[: columns.COLUMNS_MAX]
 
-    def _columns(self, names: Sequence[str | tuple[str, ...]]) -> detectors.Times:
-        return np.array([_place(self._names, name) for name in names], np.int64)
+    def _columns(self, names: tuple[str | tuple[str, ...], ...]) -> detectors.Times:
+        return _places(self._names, names)
+
+
+@lru_cache(maxsize=256)
+def _places(names: tuple[str, ...], wanted: tuple[str | tuple[str, ...], ...]) -> detectors.Times:
+    """Where these columns stand; a fleet asks for few different ones at every batch."""
+    return np.array([_place(names, name) for name in wanted], np.int64)
 
 
 def _place(names: Sequence[str], wanted: str | tuple[str, ...]) -> int:
@@ -112,6 +119,9 @@ def _place(names: Sequence[str], wanted: str | tuple[str, ...]) -> int:
 
 
 def _verdict(rows: Rows, at: int) -> detectors.Verdict:
+    highest = np.minimum(rows.board[:, :, SCORE].max(axis=1), SCORE_MAX)
+    if highest.max() < 1.0:
+        return detectors.Verdict(highest, np.zeros(0, detectors.HIT))
     found, kinds = np.nonzero(rows.board[:, :, SCORE] >= 1.0)
     hits = np.zeros(len(found), detectors.HIT)
     hits["row"] = found + at
@@ -121,4 +131,4 @@ def _verdict(rows: Rows, at: int) -> detectors.Verdict:
     hits["score"] = np.minimum(rows.board[found, kinds, SCORE], SCORE_MAX)
     hits["since_ns"] = np.minimum(rows.marks[found, kinds, SINCE], rows.t_ns[found])
     hits["feature"] = rows.marks[found, kinds, FEATURE]
-    return detectors.Verdict(np.minimum(rows.board[:, :, SCORE].max(axis=1), SCORE_MAX), hits)
+    return detectors.Verdict(highest, hits)
