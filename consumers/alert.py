@@ -187,8 +187,9 @@ class Alerter:
 
     async def _work(self) -> None:
         """Send what is due; then write down what was told, and only then may it be committed."""
-        self._alerting.withdraw([i.anomaly.id for i in self._alerting.held() if self._is_gone(i.anomaly)])
-        self._send(self._alerting.due(self._clock.monotonic_s()))
+        now_s = self._clock.monotonic_s()
+        self._alerting.withdraw({i.anomaly.id for i in self._alerting.held(now_s) if self._is_gone(i.anomaly)})
+        self._send(self._alerting.due(now_s))
         await self._outbox.work(self._done)
         positions = self._positions()
         if self._letters:

@@ -6,6 +6,7 @@ once there is an alert again.
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from telemetry.anomaly import Anomaly, Severity
 from telemetry.settings import Alerts
 
 LISTED_MAX = 20  # anomalies that one alert lists; more are counted
+HELD_MAX = 10_000  # that wait in all groups; more are counted
 KEY_CHARS = 32
 CLOSED = 4
 EVERYBODY = ""  # the group of all devices together
@@ -163,12 +165,13 @@ Quiet: TypeAlias = Collection[str]
 
 
 class Alerting:
-    """Groups and limits.  Holds at most `LISTED_MAX` items of each device that said something lately."""
+    """Groups and limits.  Holds at most `LISTED_MAX` items of a device lately heard of, `HELD_MAX` in all."""
 
     def __init__(self, settings: Alerts) -> None:
         self._settings = settings
         self._groups: dict[str, Group] = {}
         self._buckets: dict[str, Bucket] = {}
+        self._held = 0
         self._all = Bucket(per_hour=settings.per_hour, burst=settings.burst)
 
     @property
@@ -176,10 +179,11 @@ class Alerting:
         """When `due` has something to do next."""
         return min((group.due_s for group in self._groups.values()), default=None)
 
-    def held(self) -> Iterator[Item]:
-        """Items that wait for their group's time."""
+    def held(self, due_s: float = math.inf) -> Iterator[Item]:
+        """Items that wait for their group's time, if that is until then."""
         for group in self._groups.values():
-            yield from group.items.values()
+            if group.due_s <= due_s:
+                yield from group.items.values()
 
     def take(self, item: Item, now_s: float) -> Due:
         """Tell it: now, with its group later, or as one of a number."""
@@ -203,17 +207,21 @@ class Alerting:
         found = []
         for group in self._groups.values():
             found += [group.items.pop(id_) for id_ in list(group.items) if id_ in anomaly_ids]
+        self._held -= len(found)
         return found
 
     def drop(self, partitions: Collection[int]) -> None:
         """Another process tells what is held of these partitions."""
         for device, group in list(self._groups.items()):
             if any(item.partition in partitions for item in group.items.values()):
+                self._held -= len(group.items)
                 del self._groups[device]
 
     def _put(self, group: Group, item: Item) -> Due:
-        if item.anomaly.id in group.items or len(group.items) < LISTED_MAX:
+        is_new = item.anomaly.id not in group.items
+        if not is_new or (len(group.items) < LISTED_MAX and self._held < HELD_MAX):
             group.items[item.anomaly.id] = item
+            self._held += is_new
             return Due()
         group.counted.add(item)
         return Due(counted=(item,))
@@ -229,8 +237,7 @@ class Alerting:
             bucket.take(now_s)
             self._all.take(now_s)
             return Due(alerts=(self._told(group, now_s, kind),))
-        items = tuple(group.items.values())
-        group.items.clear()
+        items = self._emptied(group)
         if wait_s > 0 or group.device == EVERYBODY:  # the device's own limit
             for item in items:
                 group.counted.add(item)
@@ -242,11 +249,17 @@ class Alerting:
     def _told(self, group: Group, now_s: float, kind: Kind) -> Alert:
         counted = group.counted
         kind = kind if group.items else Kind.MORE
-        items = list(group.items.values())
+        items = self._emptied(group)
         made = alert(kind, group.device, items, more=counted.kinds, more_severity=counted.severity, salt=counted.salt)
-        group.items, group.counted = {}, Counted()
+        group.counted = Counted()
         group.due_s = now_s + self._settings.group_s
         return made
+
+    def _emptied(self, group: Group) -> tuple[Item, ...]:
+        items = tuple(group.items.values())
+        self._held -= len(items)
+        group.items.clear()
+        return items
 
     def _count_for_all(self, items: Sequence[Item], group: Group, now_s: float) -> None:
         """Over the common limit: in the number for all devices, so that not each of them waits in line."""

@@ -1,5 +1,6 @@
 """An anomaly as the API shows it."""
 
+import logging
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -7,7 +8,10 @@ from pydantic import Field
 from gateway.answers import Answer
 from gateway.services import Services
 from telemetry.anomaly import Anomaly, Evidence, Severity
+from telemetry.errors import Malformed
 from telemetry.labels import Label, Verdict
+
+logger = logging.getLogger(__name__)
 
 Ns = Annotated[int, Field(description="UTC nanoseconds.")]
 
@@ -119,7 +123,11 @@ def label_shown(label: Label) -> dict[str, Any]:
 
 
 def _label(services: Services, id_: str) -> dict[str, Any] | None:
-    label = services.labelling.labels.of(id_)
+    try:
+        label = services.labelling.labels.of(id_)
+    except Malformed as e:  # what another version wrote must not hide the anomaly
+        logger.error("the label of anomaly %s cannot be read: %s", id_, e.message)  # noqa: TRY400 - says it all
+        return None
     return None if label is None else label_shown(label)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.ports import LABELS
+from telemetry.ports import LABELS, Record
 from tests.gateway.found import anomaly
 from tests.gateway.gateway_world import World, stored
 from tests.gateway.read_world import Person, reading_gateway
@@ -122,3 +122,13 @@ async def test_a_deleted_devices_labels_go_with_it() -> None:
         assert labels.acknowledged("pi", "fall") is None
         assert labels.of(anomaly("car").id) is not None
         assert labels.acknowledged("car", "fall") is not None
+
+
+async def test_a_label_that_cannot_be_read_does_not_hide_its_anomaly() -> None:
+    async with reading_gateway("operator") as (world, operator):
+        await found(world)
+        await world.log.append(LABELS, [Record(ID, b'{"v":9}')])
+        await world.services.labelling.labels.sync(5.0)
+        assert await label(operator) is None
+        assert (await say(operator, SAID)).status_code == 200
+        assert (await label(operator))["verdict"] == "false"
