@@ -34,9 +34,11 @@ def check(steps: list[tuple[int, int, float]], burst: int, common: int, held_max
         for _ in range(count):
             due += alerting.take(item(n, f"d{device}"), now_s)
             n += 1
+            assert len(due.alerts) <= common + 240 * now_s / 3600
             assert len(list(alerting.held())) <= held_max
         now_s += wait_s
         due += alerting.due(now_s)
+        assert len(due.alerts) <= common + 240 * now_s / 3600
     for _ in range(200):
         if alerting.due_s is None:
             break
@@ -48,7 +50,6 @@ def check(steps: list[tuple[int, int, float]], burst: int, common: int, held_max
     assert listed + counted == Counter(range(n))
     assert sum(sum(a.more.values()) for a in due.alerts) == len(due.counted)
     assert len({a.key for a in due.alerts}) == len(due.alerts)
-    assert len(due.alerts) <= common + 240 * now_s / 3600 + 1
     for device in range(4):
         own = [a for a in due.alerts if a.device == f"d{device}"]
         assert len(own) <= burst + 60 * now_s / 3600 + 1
