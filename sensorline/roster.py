@@ -93,6 +93,8 @@ def _alert(engine: "Engine") -> "Processor":
     from consumers.alerts import open_channel
 
     settings = engine.settings.alerts
+    if not settings.channels:  # it would read everything and tell nobody
+        raise Misconfigured("alerts.channels names nobody who could be told", path="alerts.channels")
     channels = {name: open_channel(name, options) for name, options in settings.channels.items()}
     return Alerter(
         engine.log,

@@ -11,11 +11,13 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
 
 from gateway.app import create_app
 from sensorline import roster
 from sensorline.station import Engine, opened
 from telemetry.anomaly import Anomaly, Severity
+from telemetry.errors import Misconfigured
 from telemetry.ports import ANOMALIES
 from telemetry.records import anomaly_record
 from telemetry.settings import Alerts, Settings
@@ -87,6 +89,14 @@ async def test_it_is_told_and_silent_once_acknowledged(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             while await s.lag():
                 await asyncio.sleep(0.05)
+
+
+async def test_without_a_channel_it_does_not_run(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, log="memory", store="memory")
+    assert "alert" not in roster.enabled(settings)
+    async with opened(settings) as engine:
+        with pytest.raises(Misconfigured, match=r"alerts\.channels"):
+            engine.runner("alert")
 
 
 async def test_a_death_loses_no_alert_and_repeats_none_that_was_told(tmp_path: Path) -> None:
