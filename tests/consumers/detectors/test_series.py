@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from consumers.detectors import Floats, Verdict
-from consumers.detectors._series import QUIET, SEEN, SILENT, loudest
+from consumers.detectors._series import QUIET, ROWS, SEEN, SILENT, loudest
 from consumers.detectors.series import Detector
 
 MINUTE_NS = 60 * 10**9
@@ -79,6 +79,22 @@ def test_plain_streams_raise_no_storm(steps: str) -> None:
     assert len(judge(values).hits) <= len(values) // 1000
 
 
+@pytest.mark.parametrize("to", [8.0, -8.0])
+def test_a_new_level_of_a_value_it_had_is_an_alarm_with_its_evidence(to: float) -> None:
+    values = np.random.default_rng(0).normal(size=4000)
+    values[50::150] = to
+    values[2510:2530] = to
+    verdict = judge(values)
+    hit = next(hit for hit in verdict.hits if hit["row"] >= 2400)
+    assert Detector.KINDS[hit["kind"]] == "level" and 2510 <= hit["row"] < 2530
+    assert Detector(("a",)).features()[hit["feature"]].name.endswith("level")
+    first = hit["row"] + 1 - ROWS[hit["feature"]]
+    assert hit["seen"] == pytest.approx(values[first : hit["row"] + 1].mean())
+    assert hit["seen"] > hit["high"] if to > 0 else hit["seen"] < hit["low"]
+    assert -0.6 < hit["low"] < -0.1 and 0.1 < hit["high"] < 0.6
+    assert hit["since_ns"] == first * MINUTE_NS
+
+
 def test_the_fuller_memory_still_knows_its_extremes() -> None:
     values = swing(SEEN * 4)
     values[-1] = values[:1000].max()
@@ -108,4 +124,4 @@ def test_a_hundred_thousand_rows_take_about_a_second() -> None:
     judge(values[:100])
     begun = time.process_time()
     judge(values)
-    assert time.process_time() - begun < 2.0  # 100,000 rows/s is the aim; twice that for a busy machine
+    assert time.process_time() - begun < 1.0  # on a free core 0.5
