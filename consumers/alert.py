@@ -15,12 +15,13 @@ from consumers.alerts import Channel
 from consumers.letters import letter
 from consumers.outbox import Done, Outbox
 from telemetry import metrics
-from telemetry.anomaly import Anomaly, Samples, Severity, decode, encode
+from telemetry.anomaly import Anomaly, Samples, Severity, decode
 from telemetry.clock import Clock
 from telemetry.errors import Malformed
 from telemetry.labels import Labels
 from telemetry.outcome import Reason
 from telemetry.ports import ANOMALIES, CHECKPOINTS, DEADLETTERS, Entry, Log, Record
+from telemetry.records import anomaly_record
 from telemetry.settings import Alerts
 
 logger = logging.getLogger(__name__)
@@ -211,5 +212,6 @@ class Alerter:
 
 def _entry(item: Item) -> Entry:
     """The anomaly's record, without samples: so many alerts may wait that they would fill the memory."""
-    one = item.anomaly
-    return Entry(ANOMALIES.name, item.partition, item.offset, one.device, encode(one), {}, one.updated_ns)
+    record = anomaly_record(item.anomaly)
+    at = (ANOMALIES.name, item.partition, item.offset)
+    return Entry(*at, record.key, record.value, record.headers, item.anomaly.updated_ns)

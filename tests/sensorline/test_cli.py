@@ -14,7 +14,7 @@ from tests.sensorline.program import answer, environment, sensorline
 COMMANDS = [
     *("demo", "simulate", "verify", "servers", "up", "gateway", "consume", "device"),
     *("export", "backup", "restore", "migrate", "deadletters", "doctor", "config", "version"),
-    *("anomalies", "windows"),
+    *("anomalies", "windows", "alerts"),
 ]
 HEAVY = {"numpy", "pyarrow", "pydantic", "httpx", "fastapi", "duckdb", "apsw", "aiokafka", "elasticsearch", "zstandard"}
 runner = CliRunner()
@@ -37,7 +37,8 @@ def test_help_names_every_command() -> None:
 def test_help_of_every_command_says_what_it_does() -> None:
     groups = {
         "config": ["show"],
-        "anomalies": ["show"],
+        "anomalies": ["show", "ack", "label"],
+        "alerts": ["list", "test"],
         "deadletters": ["list", "replay"],
         "device": ["add", "list", "rotate", "revoke", "delete"],
         "servers": ["up", "down", "status"],
