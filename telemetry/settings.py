@@ -134,7 +134,7 @@ _SECOND, _MINUTE = Window(width_s=1.0), Window(width_s=60.0)
 class Windows(Section):
     """Windows of readings in event time, and their features."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=False, description="they cost about as much CPU as storing the readings does")
     every_sensor: tuple[Window, ...] = Field((_SECOND,), description="windows of a sensor that `sensors` does not name")
     sensors: dict[str, tuple[Window, ...]] = Field(
         {"location": (_SECOND, _MINUTE)}, description="windows by sensor; an empty list = none; one session at most"
