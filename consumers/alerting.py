@@ -77,7 +77,7 @@ class Alert:
         """The same with only these items."""
         if len(items) == len(self.items):
             return self
-        return alert(self.kind, self.device, items, more=self.more, more_severity=self.more_severity)
+        return alert(self.kind, self.device, items, more=self.more, more_severity=self.more_severity, salt=self.key)
 
 
 def alert(
@@ -130,9 +130,18 @@ class Counted:
     def add(self, item: Item) -> None:
         """One more."""
         self.kinds[item.anomaly.kind] += 1
-        if RANKS[item.anomaly.severity] > RANKS[self.severity]:
-            self.severity = item.anomaly.severity
-        self.salt = hashlib.sha256(f"{self.salt}{item.anomaly.id}:{item.rank}".encode()).hexdigest()
+        self._note(item.anomaly.severity, f"{item.anomaly.id}:{item.rank}")
+
+    def merge(self, other: "Counted") -> None:
+        """All of that, too."""
+        if other.kinds:
+            self.kinds.update(other.kinds)
+            self._note(other.severity, other.salt)
+
+    def _note(self, severity: Severity, what: str) -> None:
+        if RANKS[severity] > RANKS[self.severity]:
+            self.severity = severity
+        self.salt = hashlib.sha256(f"{self.salt}{what}".encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -267,9 +276,7 @@ class Alerting:
         everybody.due_s = max(everybody.due_s, now_s + max(1.0, self._all.wait_s(now_s)))
         for item in items:
             everybody.counted.add(item)
-        if RANKS[group.counted.severity] > RANKS[everybody.counted.severity]:
-            everybody.counted.severity = group.counted.severity
-        everybody.counted.kinds.update(group.counted.kinds)
+        everybody.counted.merge(group.counted)
         group.counted = Counted()
         group.due_s = now_s + self._settings.group_s
 

@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 from unittest import mock
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumers.alerting import Alerting, Bucket, Due, Event, Item, Kind, alert
@@ -19,6 +19,7 @@ def item(n: int, device: str = "d1", severity: Severity = Severity.CRITICAL, eve
     return Item(anomaly(n, device=device, severity=severity), event, 0, n)
 
 
+@example([(0, 1, 0.0), (0, 1, 0.0), (1, 2, 0.0)], 2, 1, 1)
 @given(STEPS, st.integers(1, 5), st.integers(1, 8), st.sampled_from([1, 7, 10_000]))
 def test_everything_is_told_or_counted_once(
     steps: list[tuple[int, int, float]], burst: int, common: int, held_max: int
@@ -83,6 +84,15 @@ def test_a_key_follows_from_what_is_told_alone() -> None:
         alert(Kind.MORE, "d1", (), salt="y"),
     ]
     assert len({key, *(o.key for o in others)}) == 6
+
+
+def test_what_is_left_of_an_alert_has_a_key_of_its_own() -> None:
+    a = alert(Kind.SUMMARY, "d1", [item(1), item(2)], more={"fall": 3})
+    b = alert(Kind.SUMMARY, "d1", [item(3), item(4)], more={"fall": 3})
+    left = [a.of([]), b.of([]), a.of([a.items[0]]), a, b]
+    assert len({one.key for one in left}) == 5
+    assert a.of(a.items) is a
+    assert a.of([]).key == a.of([]).key
 
 
 def test_the_last_word_of_an_anomaly_is_what_the_summary_says() -> None:
