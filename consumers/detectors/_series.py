@@ -18,22 +18,22 @@ Counts: TypeAlias = npt.NDArray[np.int64]
 
 # The features: the mean (MEAN; of one row: the value) of the last rows.  Neighbouring means overlap, so that a new one
 # says less than a new value does.
-ROWS = np.array([1, 36, 96], np.int64)
-WEIGHT = np.array([1.0, 0.55, 0.5])
+ROWS = np.array([1, 36], np.int64)
+WEIGHT = np.array([1.0, 0.5])
 
-RING = 96  # the longest window
-SEEN = 2048  # values kept a feature
+RING = 36  # the longest window
+SEEN = 1024  # values kept a feature
 SAMPLE = 256  # values kept a feature to tell the usual range from
 QUIET = 100  # an alarm is higher than everything in so many rows before it
 WARM = 50  # gaps a feature learns from before it has a novelty
 SILENT = 100  # rows without alarms at a stream's beginning
-YOUNG = 80.0  # afterwards, at row n, the threshold is still higher by 80/n: much is new to who has seen little
+YOUNG = 100.0  # afterwards, at row n, the threshold is still higher by 100/n: much is new to who has seen little
 FAR_OUT = 3.0  # a novelty (20 deviations) that does not make its value usual: the next such one is an alarm again
 FORGET = 0.00015  # a row's part in the mean of the gaps: slow, since what a stream's beginning taught serves for long
-THRESHOLD = 1.0
+THRESHOLD = 0.85
 PENALTY = 0.25  # an alarm raises the threshold by so much of itself; a clear one, which was meant, by less
+GRANTED = 0.00022  # alarms a row: so many that barely reach the threshold leave it where it is, in the long run
 FLOOR = 0.3  # a stream without alarms comes to a threshold lower by so much
-RELAX = 1.0 / 3000.0  # a row's part in coming back to it
 RATIO_MAX = 1e6  # a gap after none at all
 HUGE = 1e140  # its square is still finite
 SAME = 1e-9  # of the spread: nearer than this is equal, whatever rounding says
@@ -51,8 +51,8 @@ class Tuning(NamedTuple):
     weight: Floats
     threshold: float
     penalty: float
+    granted: float
     floor: float
-    relax: float
     forget: float
 
 
@@ -220,31 +220,15 @@ def loudest(scores: Floats, row: int, score: float) -> bool:
 
 
 @kernel
-def usual(sample: Floats, n: int) -> tuple[float, float]:
-    """The range of the first n but for the largest and the smallest hundredth (rare, so plainly quadratic)."""
-    low, high = sample[0], sample[0]
-    for i in range(n):
-        below = above = 0
-        for j in range(n):
-            below += sample[j] < sample[i]
-            above += sample[j] > sample[i]
-        if below <= n // 100 and below + (n - below - above) > n // 100:
-            low = sample[i]
-        if above <= n // 100 and above + (n - below - above) > n // 100:
-            high = sample[i]
-    return low, high
-
-
-@kernel
 def judge(t_ns: Times, values: Floats, tuning: Tuning, column: Column, said: Said) -> int:
     """Score and learn the rows of one column, in order.  Gives the number of alarms."""
     number, count = column.number, column.counted
     alarms = 0
     for i in range(len(values)):
         said.score[i], said.carrier[i] = 0.0, -1
-        number[RAISED] -= tuning.relax * (number[RAISED] + tuning.floor)
         if not math.isfinite(values[i]):
             continue
+        number[RAISED] = max(-tuning.floor, number[RAISED] - tuning.penalty * tuning.granted)
         value = scaled(values[i], number, count)
         row = count[ROW]
         column.ring[row % RING], column.times[row % RING] = value, t_ns[i]

@@ -102,6 +102,7 @@ COPIES: dict[str, Callable[[File], File]] = {
     "3,001 days later": lambda file: file.copy(later_ns=3001 * 86_400 * 10**9),
     "first 100 rows cut": lambda file: file.copy(cut=100),
     "first 237 rows cut": lambda file: file.copy(cut=237),
+    "first twentieth cut": lambda file: file.copy(cut=len(file.scored) // 20),
     "first tenth, at most 500 rows, cut": lambda file: file.copy(cut=min(500, len(file.scored) // 10)),
 }
 

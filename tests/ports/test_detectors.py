@@ -164,10 +164,14 @@ def test_odd_streams_give_no_storm_no_nan_and_no_error(builder: Builder) -> None
 
 
 @every_detector
-def test_a_copy_of_a_phone_that_starts_in_the_middle_raises_no_alarm_in_its_warm_up(builder: Builder) -> None:
-    t_ns, values, labels = builder.stream(6, 600)
-    clean = [k for k in range(600) if not any(a <= k <= b + 60 for a, b in labels)]
-    assert len(made(builder).update(t_ns[clean], values[clean]).hits) <= 1
+def test_a_young_stream_raises_few_alarms(builder: Builder) -> None:
+    opened = 0
+    for seed in range(10):
+        t_ns, values, labels = builder.stream(seed, 600)
+        assert not labels
+        rows = np.unique(made(builder).update(t_ns, values).hits["row"])
+        opened += int((np.diff(rows) > 1).sum()) + 1 if len(rows) else 0
+    assert opened <= 24, "of 6,000 rows, all of them a stream's first 600: much is new to who has seen little"
 
 
 class _Generated:

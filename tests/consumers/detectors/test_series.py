@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from consumers.detectors import Floats, Verdict
 from consumers.detectors._series import QUIET, ROWS, SEEN, SILENT, loudest
@@ -79,6 +80,25 @@ def test_plain_streams_raise_no_storm(steps: str) -> None:
     assert len(judge(values).hits) <= len(values) // 1000
 
 
+def noises(rows: int, seed: int) -> dict[str, Floats]:
+    random = np.random.default_rng(seed)
+    steps = random.normal(size=rows)
+    return {
+        "gaussian": random.normal(size=rows),
+        "walk": np.cumsum(steps),
+        "sluggish": lfilter([1.0], [1.0, -0.98], steps),
+        "exponential": random.exponential(size=rows),
+        "poisson": random.poisson(20, rows).astype(float),
+        "heavy tails": random.standard_t(3, rows),
+    }
+
+
+@pytest.mark.parametrize("name", noises(1, 0))
+def test_mere_noise_raises_few_alarms_in_the_long_run(name: str) -> None:
+    rows = 200_000
+    assert len(judge(noises(rows, 5)[name]).hits) <= 0.5 * rows / 1000
+
+
 @pytest.mark.parametrize("to", [8.0, -8.0])
 def test_a_new_level_of_a_value_it_had_is_an_alarm_with_its_evidence(to: float) -> None:
     values = np.random.default_rng(0).normal(size=4000)
@@ -116,7 +136,7 @@ def test_each_field_is_judged_and_a_kind_told_once_a_row() -> None:
     last = hits[hits["row"] == 2500]
     assert [detector.features()[hit["feature"]].name for hit in last if hit["kind"] == 0] == ["b"]
     only = judge(np.column_stack([swing(), spiked()]), Detector(("a", "b"))).hits
-    assert only["feature"][only["row"] == 2500] == [3]
+    assert only["feature"][only["row"] == 2500] == [2]
 
 
 def test_a_hundred_thousand_rows_take_about_a_second() -> None:
@@ -124,4 +144,4 @@ def test_a_hundred_thousand_rows_take_about_a_second() -> None:
     judge(values[:100])
     begun = time.process_time()
     judge(values)
-    assert time.process_time() - begun < 1.0  # on a free core 0.5
+    assert time.process_time() - begun < 1.0  # on a free core 0.3
