@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from consumers import checkpoints
 from consumers.alert_memory import Memory
 from consumers.alerting import RANKS, Alert, Alerting, Due, Event, Item
 from consumers.alerts import Channel
@@ -20,7 +21,7 @@ from telemetry.clock import Clock
 from telemetry.errors import Malformed
 from telemetry.labels import Labels
 from telemetry.outcome import Reason
-from telemetry.ports import ANOMALIES, CHECKPOINTS, DEADLETTERS, Entry, Log, Record
+from telemetry.ports import ANOMALIES, DEADLETTERS, Entry, Log, Record
 from telemetry.records import anomaly_record
 from telemetry.settings import Alerts
 
@@ -198,7 +199,7 @@ class Alerter:
             self._letters = []
         records = self._memory.records(self._durable, self._old_ns())
         if records:
-            await self._log.append(CHECKPOINTS, records)
+            await checkpoints.append(self._log, records)
             self._memory.kept(records)
         self._durable = positions
 

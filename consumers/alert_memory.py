@@ -8,19 +8,18 @@ detector which writes it once more would raise no alert.
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import aclosing
 
 import msgspec
 
+from consumers import checkpoints
 from consumers.alerting import CLOSED, Item
-from telemetry.ports import CHECKPOINTS, Entry, Log, Record
+from telemetry.ports import Entry, Log, Record
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "alert/"
 KEPT_MAX = 50_000
-POLL_RECORDS = 500
-POLL_BYTES = 4 * 2**20
-POLL_WAIT_S = 1.0
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -124,15 +123,11 @@ class Memory:
     async def load(self, partitions: Collection[int]) -> None:
         """Read these partitions' records; raises `LogUnavailable`."""
         self.drop(partitions)
-        ends = await self._log.ends(CHECKPOINTS)
-        reader = await self._log.follow(CHECKPOINTS, {p: end for p, end in ends.items() if p not in partitions})
-        try:
-            while _lacks((await reader.position()), {p: end for p, end in ends.items() if p in partitions}):
-                for entry in await reader.poll(records_max=POLL_RECORDS, bytes_max=POLL_BYTES, wait_s=POLL_WAIT_S):
-                    if entry.key.startswith(PREFIX) and entry.partition in partitions:
+        async with aclosing(checkpoints.kept_until_now(self._log, partitions)) as pieces:
+            async for entries in pieces:
+                for entry in entries:
+                    if entry.key.startswith(PREFIX):
                         self._load(entry)
-        finally:
-            await reader.close()
 
     def _load(self, entry: Entry) -> None:
         id_ = entry.key.removeprefix(PREFIX)
@@ -170,10 +165,6 @@ class Memory:
         if item.rank == CLOSED and not known.decided:
             return False  # nobody heard that it began
         return known.decided.get(channel, 0) < item.rank
-
-
-def _lacks(here: Mapping[int, int], ends: Mapping[int, int]) -> bool:
-    return any(here.get(partition, 0) < end for partition, end in ends.items())
 
 
 def _is_done(known: Told, committed: int, before_ns: int) -> bool:

@@ -10,7 +10,8 @@ written again, so that compaction cannot keep the wrong one.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 
 import msgspec
 
@@ -114,15 +115,9 @@ async def load(log: Log, consumer: str, partitions: Collection[int], shelf: Shel
     Raises `LogUnavailable`.  Markers beyond the end of the batches speak of another log: nothing of theirs is kept.
     """
     loading = _Loading(consumer, partitions, shelf)
-    ends = await log.ends(CHECKPOINTS)
-    others = {p: end for p, end in ends.items() if p not in partitions}  # of which nothing is read
-    reader = await log.follow(CHECKPOINTS, others)
-    try:
-        while not _holds(await reader.position(), ends):
-            entries = await reader.poll(records_max=POLL_RECORDS, bytes_max=POLL_BYTES, wait_s=POLL_WAIT_S)
-            loading.take(entries, partitions)
-    finally:
-        await reader.close()
+    async with aclosing(kept_until_now(log, partitions)) as pieces:
+        async for entries in pieces:
+            loading.take(entries)
     await append(log, loading.again())
     batches = await log.ends(BATCHES)
     for partition, marker in list(loading.markers.items()):
@@ -131,6 +126,19 @@ async def load(log: Log, consumer: str, partitions: Collection[int], shelf: Shel
             shelf.remove(partition)
             del loading.markers[partition]
     return loading.markers
+
+
+async def kept_until_now(log: Log, partitions: Collection[int]) -> AsyncGenerator[list[Entry], None]:
+    """The records of these partitions, in pieces, up to what is their end now.  Raises `LogUnavailable`."""
+    ends = await log.ends(CHECKPOINTS)
+    others = {p: end for p, end in ends.items() if p not in partitions}  # of which nothing is read
+    reader = await log.follow(CHECKPOINTS, others)
+    try:
+        while not _holds(await reader.position(), ends):
+            entries = await reader.poll(records_max=POLL_RECORDS, bytes_max=POLL_BYTES, wait_s=POLL_WAIT_S)
+            yield [entry for entry in entries if entry.partition in partitions]
+    finally:
+        await reader.close()
 
 
 def _holds(here: Mapping[int, int], ends: Mapping[int, int]) -> bool:
@@ -150,11 +158,11 @@ class _Loading:
         for partition in partitions:
             shelf.remove(partition)
 
-    def take(self, entries: Sequence[Entry], partitions: Collection[int]) -> None:
+    def take(self, entries: Sequence[Entry]) -> None:
         states: list[Kept] = []
         for entry in entries:
             name = entry.key.removeprefix(self._prefix)
-            if entry.partition not in partitions or name == entry.key:
+            if name == entry.key:
                 continue
             if name.startswith(MARK):
                 self._mark(entry)
