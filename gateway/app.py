@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import openapi, problems
+from gateway import openapi, pages, problems
 from gateway.routes import routers
 from gateway.routes.ingest import OPENAPI, endpoints
 from gateway.services import Services
@@ -70,5 +70,6 @@ def create_app(services: Services) -> App:
     parts = routers()
     for router in parts:
         app.include_router(router)
+    pages.install(app)
     openapi.install(app, OPENAPI, parts)
     return app

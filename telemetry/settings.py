@@ -6,12 +6,13 @@ Environment: `SENSORLINE_` and the path with `__` between its parts, e.g. `SENSO
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from telemetry.batch import READINGS_MAX
@@ -69,6 +70,24 @@ class Mqtt(Section):
     phone_wait_s: float = Field(60.0, ge=0, description="try a phone's message again so long: a phone never resends")
 
 
+class Web(Section):
+    """What the pages are told."""
+
+    tile_url: str = Field(
+        "", description="map tiles, as https://tiles.example.org/{z}/{x}/{y}.png; empty = a plain graticule"
+    )
+    tile_attribution: str = Field("", description="whom the map must name")
+    kibana_url: str = Field("", description="where Kibana is, for a link")
+    session_hours: float = Field(12.0, gt=0, le=24 * 90, description="a login ends so long after it began")
+
+    @field_validator("tile_url", "kibana_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[A-Za-z0-9.{}\-]+(:[0-9]+)?(/[^\s;,'\"]*)?", url):
+            raise ValueError("an address begins with https:// or http:// and a host, and has no space, quote, ; or ,")
+        return url
+
+
 class Gateway(Section):
     """Where the gateway listens."""
 
@@ -84,6 +103,7 @@ class Gateway(Section):
     stop_wait_s: float = Field(8.0, gt=0, description="to finish requests after SIGTERM")
     limits: Limits = Limits()
     mqtt: Mqtt = Mqtt()
+    web: Web = Web()
 
 
 class Consumers(Section):

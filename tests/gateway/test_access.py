@@ -18,7 +18,7 @@ OPEN, LOOPBACK, DEVICE, CODE = "open", "loopback", "device", "code"
 NEEDS = {
     "POST /v1/batches": DEVICE,
     "POST /v1/sensor-logger": DEVICE,
-    "GET /": OPEN,
+    "GET /v1/web": OPEN,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /v1/stats": LOOPBACK,

@@ -22,7 +22,7 @@ from tests.gateway.read_world import settle
 from tests.gateway.running import Running, running
 
 HTTP_METHODS = ("get", "post", "put", "patch", "delete")
-OPEN = {"/", "/healthz", "/readyz"}
+OPEN = {"/v1/web", "/healthz", "/readyz"}
 CODE = "/v1/enroll"  # needs none but the code in its body
 KEY_OR_LOOPBACK = {"/v1/stats", "/metrics"}
 DEVICE = "pi-7f3a"  # the one that the examples name
