@@ -1,0 +1,30 @@
+"""One Chromium for all tests here; they run in one process (`-n 0`)."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.world import chromium
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them need a browser; the first may have to install it."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.browser)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(240, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.fail("every worker would start stations and browsers of its own: run `pytest -n 0 -m browser`")
+    with chromium() as made:
+        yield made
