@@ -1,0 +1,53 @@
+"""Addresses that set a phone up by its camera: a person opens one, and nothing is typed.
+
+Sensor Logger's is `sensorlogger://config/` + base64(zstd(JSON)), as the app's documentation has it.
+"""
+
+import base64
+import json
+from urllib.parse import quote, urlsplit
+
+import zstandard
+
+SENSOR_LOGGER_SCHEME = "sensorlogger://config/"
+SENSOR_LOGGER_PATH = "/v1/sensor-logger"
+BATCH_PERIOD_MS = 1000
+PHONE_PATH = "/phone"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+# The app's sensor names; speed is the wait between two readings in ms, -1 as they come.
+SENSORS: dict[str, int] = {
+    "Accelerometer": 10,
+    "Gravity": 10,
+    "Gyroscope": 10,
+    "Magnetometer": 10,
+    "Orientation": 10,
+    "Barometer": 1000,
+    "Location": 1000,
+    "Battery": 1000,
+}
+
+
+def sensor_logger_address(url: str, token: str) -> str:
+    """The address that makes the app push to the station at `url` with this token."""
+    config = {
+        "http": {
+            "enabled": True,
+            "url": url.rstrip("/") + SENSOR_LOGGER_PATH,
+            "batchPeriod": BATCH_PERIOD_MS,
+            "authToken": f"Bearer {token}",
+        },
+        "sensorState": {name: {"enabled": True, "speed": speed} for name, speed in SENSORS.items()},
+    }
+    packed = zstandard.ZstdCompressor(level=19).compress(json.dumps(config, separators=(",", ":")).encode())
+    return SENSOR_LOGGER_SCHEME + base64.b64encode(packed).decode()
+
+
+def phone_address(url: str, code: str) -> str:
+    """The phone page with an enrolment code; what follows `#` is sent to no server and stands in no log."""
+    return f"{url.rstrip('/')}{PHONE_PATH}#code={quote(code)}"
+
+
+def is_loopback(url: str) -> bool:
+    """True when no phone can reach this address."""
+    return (urlsplit(url).hostname or "") in LOOPBACK
