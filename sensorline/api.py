@@ -30,8 +30,8 @@ from sensorline.answers import (
     Stats,
     Windows,
 )
-from telemetry.enrolment import KEY_FILE
 from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
+from telemetry.operators import KEY_FILE
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 STREAM_TIMEOUT = httpx.Timeout(300.0, connect=5.0)

@@ -1,4 +1,4 @@
-"""Changes to the `devices` topic: enrol, rotate, revoke, pin, delete; with a code, and operators' keys, beside it.
+"""Changes to the `devices` topic: enrol, rotate, revoke, pin, delete; with a code, keys and people beside it.
 
 Each change is appended, and the answer is given after reading it back: of two gateways that race, the first
 offset wins and both say so.  Raises `LogUnavailable` when the log does not answer in time.
@@ -13,17 +13,18 @@ from telemetry.clock import Clock
 from telemetry.codes import Code, Codes
 from telemetry.errors import Conflict, Invalid, LogUnavailable, NotFound
 from telemetry.mqtt_accounts import Accounts, NoAccounts
-from telemetry.operators import KEY_FILE, Operators, operator_key
+from telemetry.operators import KEY_FILE, operator_key
 from telemetry.pen import Pen, gone, record
 from telemetry.ports import Log
 from telemetry.registry import Device, Holder, Operator, Registry
 from telemetry.tokens import Issued, new_token
+from telemetry.websessions import WebSessions
 
 PLATFORMS = ("", "android", "ios")
 SOURCE_ID_CHARS_MAX = 256
 
 
-class Enrolment(Operators):
+class Enrolment(WebSessions):
     """The one writer of the registry in a process; its changes are made one after another.
 
     `accounts` (a broker's) are told of tokens after the registry has them.

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 from telemetry import credentials
 from telemetry.batch import check_name
 from telemetry.errors import Conflict, Invalid, NotFound
+from telemetry.first_secret import kept_in
 from telemetry.pen import Pen, gone, record
 
 ROLES = ("viewer", "operator", "admin")
@@ -26,7 +25,7 @@ class Operators:
     async def add_operator(self, name: str, role: str) -> str:
         """A new operator's key, the only time that it is seen; raises `Conflict` when the name is taken."""
         check_name(name, "$.name")
-        _check_role(role)
+        check_role(role)
         made = credentials.new_credential(credentials.OPERATOR_PREFIX)
         async with self._pen.one_at_a_time:
             await self._pen.sync()
@@ -57,7 +56,8 @@ class Operators:
             if self._registry.operators():
                 return None
             path = data_dir / KEY_FILE
-            key, _ = await asyncio.to_thread(_key_in_file, path)
+            made = credentials.new_credential(credentials.OPERATOR_PREFIX).secret
+            key = await asyncio.to_thread(kept_in, path, made)
             if await self._register(FIRST_OPERATOR, "admin", credentials.digest(key)):
                 return key
             await asyncio.to_thread(path.unlink, missing_ok=True)  # another gateway was first: this key opens nothing
@@ -82,25 +82,7 @@ def operator_key(data_dir: Path) -> str | None:
     return None
 
 
-def _key_in_file(path: Path) -> tuple[str, bool]:
-    """The key in the file, which is made (0600, whole or not at all) when absent; whether it was made now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = credentials.new_credential(credentials.OPERATOR_PREFIX).secret
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}-")  # mkstemp: O_EXCL, 0600
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(made + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)  # fails if another was first, and never shows half a file
-        except FileExistsError:
-            return path.read_text().strip(), False
-        return made, True
-    finally:
-        Path(temporary).unlink()
-
-
-def _check_role(role: str) -> None:
+def check_role(role: str) -> None:
+    """Raises `Invalid`."""
     if role not in ROLES:
         raise Invalid(f"role must be one of {', '.join(ROLES)}", path="$.role")

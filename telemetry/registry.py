@@ -10,6 +10,7 @@
     redeem/<sha256>/<nonce>    {at_ns}         never rewritten: the lowest offset has used the code
     deleted/<device>           {deleted_ns}
     operator/<sha256>          {name, role, created_ns}                  never rewritten
+    person/..., websession/... who may log in, and who has: see `telemetry.registered_people`
     wants/..., reported/...    settings for a device to download: see `telemetry.device_settings`
 
 Claims that two gateways may race for (a device's name, a token's pin, a code) have a key each, so compaction keeps
@@ -26,13 +27,14 @@ import orjson
 from telemetry import credentials
 from telemetry.ports import Entry, Sender
 from telemetry.registered import Device, Holder, Operator, Token, View
+from telemetry.registered_people import PeopleRegistry
 
 __all__ = ["Device", "Holder", "Operator", "Registry", "Token", "View"]
 
 HOLDERS_MAX = 20_000  # tokens looked up lately, about 1 KiB each
 
 
-class Registry:
+class Registry(PeopleRegistry):
     """Look-ups over the local copy of the topic.  Tokens met lately are answered from a bounded cache."""
 
     def __init__(self, view: View) -> None:
