@@ -4,7 +4,11 @@ A kernel is a sequential recurrence, so where a poll cut its input cannot matter
 cache.  No fast-math: the same rows give the same bits.  A division by zero gives infinity or NaN, as in numpy.
 """
 
+import atexit
 import hashlib
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -24,9 +28,27 @@ def _cache_folder() -> str:
     return str(here / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}")
 
 
+def _usable(folder: str) -> str:
+    """The folder, or a copy of it while this process runs: numba reads no cache that it cannot write to.
+
+    So an image's compiled kernels serve a container whose file system is read-only.
+    """
+    if not Path(folder).is_dir() or os.access(folder, os.W_OK):
+        return folder
+    try:
+        copy = tempfile.mkdtemp(prefix="sensorline-kernels-")
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    except OSError:  # nowhere to write: numba falls back to compiling in memory, or says that it cannot
+        return folder
+    for place, _, _ in os.walk(copy):
+        Path(place).chmod(0o700)
+    return copy
+
+
 _config: Any = numba.config
 if not _config.CACHE_DIR:  # somebody's own wish goes first; a folder that cannot be written is passed over
-    _config.CACHE_DIR = _cache_folder()
+    _config.CACHE_DIR = _usable(_cache_folder())
 CACHE_DIR = Path(_config.CACHE_DIR)
 
 

@@ -24,6 +24,7 @@ class Consumer(StrEnum):
     DETECT = "detect"
     WINDOWS = "windows"
     ANOMALIES = "anomalies"
+    ALERT = "alert"
 
 
 def up(

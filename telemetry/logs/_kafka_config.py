@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from telemetry.errors import Misconfigured
+from telemetry.secret_files import secret_of
 
 MIB = 2**20
 MESSAGE_BYTES_MAX = 9 * MIB  # the record bound, and what the format adds; brokers must allow it (message.max.bytes)
@@ -47,6 +48,7 @@ class Config(BaseModel):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+    sasl_password_file: str | None = None  # holds it, in one line
     cafile: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
@@ -55,8 +57,11 @@ class Config(BaseModel):
     def _belong_together(self) -> "Config":
         if self.min_insync_replicas > self.replication:
             raise ValueError("min_insync_replicas is more than replication: no append would ever be acknowledged")
-        if self.security_protocol.startswith("SASL") and (self.sasl_username is None or self.sasl_password is None):
-            raise ValueError(f"{self.security_protocol} needs sasl_username and sasl_password")
+        if self.sasl_password is not None and self.sasl_password_file:
+            raise ValueError("give sasl_password or sasl_password_file, not both")
+        has_password = self.sasl_password is not None or bool(self.sasl_password_file)
+        if self.security_protocol.startswith("SASL") and (self.sasl_username is None or not has_password):
+            raise ValueError(f"{self.security_protocol} needs sasl_username and sasl_password (or sasl_password_file)")
         if not self.security_protocol.endswith("SSL") and (self.cafile or self.certfile or self.keyfile):
             raise ValueError(f"cafile, certfile and keyfile are of no use with {self.security_protocol}: say SSL")
         if self.keyfile and not self.certfile:
@@ -68,7 +73,7 @@ class Config(BaseModel):
         return self.prefix + name
 
     def client(self) -> dict[str, Any]:
-        """What every client of the library takes.  Raises `Misconfigured` for a certificate that cannot be read."""
+        """What every client of the library takes.  Raises `Misconfigured` for a file that cannot be read."""
         options: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.bootstrap.split(",")],
             "client_id": self.client_id,
@@ -80,7 +85,9 @@ class Config(BaseModel):
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = self.sasl_password.get_secret_value() if self.sasl_password else None
+            options["sasl_plain_password"] = secret_of(
+                self.sasl_password, self.sasl_password_file, "adapters.kafka.sasl_password_file"
+            )
         return options
 
     def _ssl_context(self) -> ssl.SSLContext:

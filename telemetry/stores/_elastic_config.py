@@ -13,8 +13,10 @@ class Config(BaseModel):
 
     urls: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = ("http://127.0.0.1:9200",)
     api_key: SecretStr | None = None
+    api_key_file: Annotated[Path | None, Field(strict=False)] = None  # holds it, in one line
     username: str | None = None
     password: SecretStr | None = None
+    password_file: Annotated[Path | None, Field(strict=False)] = None
     ca_file: Annotated[Path | None, Field(strict=False)] = None
     client_cert_file: Annotated[Path | None, Field(strict=False)] = None
     client_key_file: Annotated[Path | None, Field(strict=False)] = None
@@ -39,9 +41,14 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
-        if self.api_key is not None and self.username is not None:
+        for name in ("api_key", "password"):
+            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
+                raise ValueError(f"give {name} or {name}_file, not both")
+        has_key = self.api_key is not None or self.api_key_file is not None
+        has_password = self.password is not None or self.password_file is not None
+        if has_key and self.username is not None:
             raise ValueError("give api_key or username and password, not both")
-        if (self.username is None) != (self.password is None):
+        if (self.username is None) == has_password:
             raise ValueError("username and password go together")
         if self.client_key_file is not None and self.client_cert_file is None:
             raise ValueError("client_key_file needs client_cert_file")

@@ -21,6 +21,7 @@ from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, StoreUnavailable
 from telemetry.outcome import Reason
 from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.secret_files import secret_of
 from telemetry.stores import _elastic_anomalies as anomaly_documents
 from telemetry.stores import _elastic_claims as claim_documents
 from telemetry.stores import _elastic_removal as removal
@@ -294,10 +295,11 @@ def _of_claim(item: Item, held: Held) -> Written:
 
 def _client(config: Config) -> AsyncElasticsearch:
     options: dict[str, Any] = {}
-    if config.api_key is not None:
-        options["api_key"] = config.api_key.get_secret_value()
-    if config.username is not None and config.password is not None:
-        options["basic_auth"] = (config.username, config.password.get_secret_value())
+    if (key := secret_of(config.api_key, config.api_key_file, "adapters.elasticsearch.api_key_file")) is not None:
+        options["api_key"] = key
+    password = secret_of(config.password, config.password_file, "adapters.elasticsearch.password_file")
+    if config.username is not None and password is not None:
+        options["basic_auth"] = (config.username, password)
     if any(url.startswith("https:") for url in config.urls):
         options |= _tls(config)
     raw = _Raw()

@@ -37,3 +37,9 @@ def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
         roster.enabled(with_("indx"))
     with pytest.raises(Misconfigured, match="no consumer 'indx'"):
         roster.role("indx")
+
+
+def test_every_consumer_can_be_run_alone() -> None:
+    from sensorline.commands.run import Consumer
+
+    assert {each.value for each in Consumer} == set(roster.ROLES)
