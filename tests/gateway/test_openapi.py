@@ -161,7 +161,7 @@ def excluded(path: str) -> list[Any]:
 
 
 PATHS = [
-    ("get", "/"),
+    ("get", "/v1/web"), ("post", "/v1/devices/{device}/setup"),
     ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"), ("get", "/v1/stats"), ("get", "/v1/devices"),
     ("get", "/v1/readings"), ("get", "/v1/completeness"), ("get", "/v1/claims"), ("get", "/v1/export"),
     ("get", "/v1/deadletters"), ("post", "/v1/deadletters/replay"), ("get", "/v1/backup"), ("get", "/v1/audit"),
