@@ -28,8 +28,8 @@ const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
 const linkState = /** @type {HTMLElement} */ (document.getElementById("link"));
 let leaving = new AbortController();
 
-/** The page's name, its arguments and its query. */
-function place() {
+/** The page's name, its arguments and its query, as the address says. */
+export function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...params] = path.split("/").map(decodeURIComponent);
   return { name: name || "fleet", params, query: new URLSearchParams(query) };
