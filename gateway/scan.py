@@ -1,7 +1,7 @@
 """A topic read once from its beginning to where it ends now: dead letters, backup."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from telemetry.errors import LogUnavailable
 from telemetry.ports import Entry, Log, Topic
@@ -11,15 +11,24 @@ POLL_BYTES = 4 * 2**20
 STALL_S = 10.0
 
 
-async def scan(log: Log, topic: Topic, *, stall_s: float = STALL_S) -> AsyncGenerator[Entry, None]:
+async def scan(
+    log: Log,
+    topic: Topic,
+    *,
+    start: Mapping[int, int] | None = None,
+    ends: Mapping[int, int] | None = None,
+    stall_s: float = STALL_S,
+) -> AsyncGenerator[Entry, None]:
     """Every record up to the end as it is now, in order within a partition; close it (`aclosing`) if not exhausted.
+
+    `start` and `ends` (offsets by partition): only from there, only up to there.
 
     Raises `LogUnavailable`, also when nothing comes for `stall_s` before the end is reached.
     """
     try:
         async with asyncio.timeout(stall_s):
-            ends = await log.ends(topic)
-            reader = await log.follow(topic)
+            ends = await log.ends(topic) if ends is None else ends
+            reader = await log.follow(topic, start)
     except TimeoutError as e:
         raise _stalled(topic) from e
     try:
@@ -38,7 +47,7 @@ async def scan(log: Log, topic: Topic, *, stall_s: float = STALL_S) -> AsyncGene
         await reader.close()
 
 
-def _reached(here: dict[int, int], ends: dict[int, int]) -> bool:
+def _reached(here: dict[int, int], ends: Mapping[int, int]) -> bool:
     return all(here.get(partition, 0) >= end for partition, end in ends.items())
 
 

@@ -80,10 +80,11 @@ class KafkaLog:
         asker, _ = self._ask(topic)
         return await self._started(KafkaReader(self._config, asker, topic, group, ()), None)
 
-    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None) -> Reader:
+    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None, *, prompt: bool = False) -> Reader:
         """As the port says."""
         asker, places = self._ask(topic)
-        follower = KafkaReader(self._config, asker, topic, None, [tp.partition for tp in places])
+        config = self._config.prompt() if prompt else self._config
+        follower = KafkaReader(config, asker, topic, None, [tp.partition for tp in places])
         return await self._started(follower, start)
 
     async def ends(self, topic: Topic) -> dict[int, int]:

@@ -90,7 +90,7 @@ class MemoryLog:
         self._kept(topic)
         return EmbeddedReader(self, topic, self._groups, group, None)
 
-    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None) -> Reader:
+    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None, *, prompt: bool = False) -> Reader:
         """As the port says."""
         self._kept(topic)
         return EmbeddedReader(self, topic, self._groups, None, (start or {}).get(PARTITION, 0))

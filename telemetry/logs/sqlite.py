@@ -125,7 +125,7 @@ class SqliteLog:
         self._check_open(topic)
         return EmbeddedReader(self, topic, self._groups, group, None)
 
-    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None) -> Reader:
+    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None, *, prompt: bool = False) -> Reader:
         """As the port says."""
         self._check_open(topic)
         return EmbeddedReader(self, topic, self._groups, None, (start or {}).get(PARTITION, 0))
