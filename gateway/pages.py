@@ -3,6 +3,7 @@
 The pages hold no data and need no login; what they show they ask of /v1 like anybody else.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.services import services_of
+from telemetry.errors import NotFound
 
 FOLDER = Path(__file__).parent / "web"
 ASSETS = "/assets"
@@ -28,6 +30,7 @@ PAGES: Mapping[str, str] = {
     "/manifest.webmanifest": "manifest.webmanifest",
     "/sw.js": "sw.js",  # at the root: a service worker rules no page above its own folder
 }
+CERTIFICATE = "application/x-x509-ca-cert"
 FRESH = "no-cache"  # may be kept, and is asked for again: its ETag says whether it changed
 GZIP_BYTES_MIN = 1024
 
@@ -51,6 +54,7 @@ def install(app: FastAPI) -> None:
     for path, name in PAGES.items():
         if (FOLDER / name).exists():
             app.add_route(path, _page(FOLDER / name), methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_route("/ca.crt", _authority, methods=["GET", "HEAD"], include_in_schema=False)
     assets: ASGIApp = GZipMiddleware(StaticFiles(directory=FOLDER), minimum_size=GZIP_BYTES_MIN)
     app.mount(ASSETS, _Guarded(assets), name="assets")
 
@@ -73,6 +77,14 @@ def _page(file: Path) -> Callable[[Request], Awaitable[Response]]:
         return FileResponse(file, headers=headers(request.url.path, web.tile_url))
 
     return page
+
+
+async def _authority(request: Request) -> Response:
+    """The certificate that a phone is to trust, as its settings take it; a public thing."""
+    file = services_of(request).settings.gateway.authority_file
+    if not file or not await asyncio.to_thread(Path(file).is_file):
+        raise NotFound("this station has no certificate authority of its own: start it with `sensorline up --https`")
+    return FileResponse(file, headers=headers("/ca.crt"), media_type=CERTIFICATE, filename="sensorline-ca.crt")
 
 
 class _Guarded:

@@ -69,6 +69,13 @@ def find_key(given: str | None, data_dir: Path) -> str | None:
         raise Misconfigured(f"{file} cannot be read ({e}): give the operator's key with --key") from e
 
 
+def _trusting(cafile: str) -> ssl.SSLContext:
+    """The public authorities, and this one."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile)
+    return context
+
+
 class Api:
     """A station at `url`.  Every method raises `SensorlineError` only."""
 
@@ -80,7 +87,7 @@ class Api:
         self._key = key
         headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
-            verify = ssl.create_default_context(cafile=cafile) if cafile else True
+            verify = _trusting(cafile) if cafile else True
             self._http = httpx.Client(
                 base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport, verify=verify
             )

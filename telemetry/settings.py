@@ -44,6 +44,11 @@ class Limits(Section):
     requests_burst: int = Field(200, gt=0, description="token bucket a device: size")
     raw_rows_max: int = Field(200_000, gt=0, description="readings that one minmax or lttb query may look at")
     in_flight_bytes_max: int = Field(256 * 2**20, gt=0, description="bodies held in memory at once, inflated")
+    live_readers_max: int = Field(200, gt=0, description="live streams open at once")
+    live_readers_per_principal_max: int = Field(20, gt=0, description="and of one person or key")
+    live_queue_bytes_max: int = Field(2 * 2**20, gt=0, description="events that wait for one reader; what is over goes")
+    live_ring_bytes_max: int = Field(16 * 2**20, ge=0, description="newest records kept for readers that come back")
+    live_resume_records_max: int = Field(20_000, ge=0, description="a reader that missed more begins anew")
 
 
 class Mqtt(Section):
@@ -96,6 +101,8 @@ class Gateway(Section):
     public_url: str = Field("", description="what phones are told; empty = http://host:port")
     certfile: str = ""
     keyfile: str = ""
+    local_https: bool = Field(default=False, description="a certificate of this station's own, as `--https` says")
+    authority_file: str = Field("", description="certificate of one's own authority, given away at /ca.crt")
     plain_http_anywhere: bool = Field(default=False, description="allow plain HTTP on other than loopback")
     append_wait_s: float = Field(10.0, gt=0, description="deadline of one append to the log")
     query_wait_s: float = Field(30.0, gt=0, description="deadline of one query to the store")

@@ -83,14 +83,17 @@ def open_api(url: str | None, key: str | None, config: Path | None, data_dir: Pa
     from sensorline.api import Api, find_key
 
     settings = load_settings(config, data_dir).settings
-    return Api(url or local_url(settings), find_key(key, settings.data_dir))
+    where = url or local_url(settings)
+    authority = settings.data_dir / "https" / "ca.crt"  # `--https` made it: trusted beside the public ones
+    cafile = str(authority) if where.startswith("https://") and authority.exists() else None
+    return Api(where, find_key(key, settings.data_dir), cafile=cafile)
 
 
 def local_url(settings: "Settings") -> str:
     """Where the station of these settings answers on this machine."""
     gateway = settings.gateway
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(gateway.host, gateway.host)  # noqa: S104 - compared, not bound
-    return f"{'https' if gateway.certfile else 'http'}://{host}:{gateway.port}"
+    return f"{'https' if gateway.certfile or gateway.local_https else 'http'}://{host}:{gateway.port}"
 
 
 def assignments(sets: Sequence[str] | None, flag: str = "--set") -> dict[str, Any]:

@@ -89,3 +89,15 @@ def test_every_import_of_a_script_is_there() -> None:
         for found in re.findall(r"(?:from|import)\s*\(?[\"'](\.[^\"']+)[\"']", script.read_text()):
             if "${" not in found:
                 assert (script.parent / found).resolve().exists(), f"{script.name}: {found}"
+
+
+async def test_ones_own_authority_is_given_away_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "ca.crt"
+    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    async with gateway(authority_file=str(file)) as world, world.client as client:
+        answer = await client.get("/ca.crt")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-x509-ca-cert")
+        assert answer.text == file.read_text()
+    async with gateway() as world, world.client as client:
+        answer = await client.get("/ca.crt")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
