@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.audit import Audit
 from gateway.intake import Intake
+from gateway.live.hub import Hub
 from gateway.tries import Tries
 from telemetry import metrics
 from telemetry.clock import Clock
@@ -42,6 +43,7 @@ class Services:
     audit: Audit
     device_settings: DeviceSettings
     labelling: Labelling
+    live: Hub
     lag: Callable[[], Awaitable[dict[str, int]]]
     tries: Tries = field(default_factory=Tries)
     mqtt: MqttState = field(default_factory=MqttState)
@@ -67,7 +69,10 @@ class Services:
         audit = Audit(log, clock, wait_s=gateway.append_wait_s)
         device_settings = DeviceSettings(log, registry, clock, wait_s=gateway.append_wait_s)
         labelling = Labelling(log, labels, clock, wait_s=gateway.append_wait_s)
-        return cls(settings, clock, log, store, registry, enrolment, intake, audit, device_settings, labelling, lag)
+        live = Hub(log, clock, registry.is_deleted, gateway.limits)
+        return cls(
+            settings, clock, log, store, registry, enrolment, intake, audit, device_settings, labelling, live, lag
+        )
 
 
 def services_of(connection: HTTPConnection) -> Services:

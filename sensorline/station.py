@@ -200,6 +200,7 @@ async def _gateway(engine: Engine) -> AsyncIterator[Ready]:
     try:
         yield Ready(url, key, settings.data_dir / "operator.key", os.getpid())
     finally:
+        await services.live.close()  # streams do not end by themselves
         await asyncio.gather(server.stop(), *([broker.stop()] if broker is not None else []))
 
 

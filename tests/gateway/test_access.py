@@ -46,6 +46,7 @@ NEEDS = {
 QUERIES = ("devices", "readings", "completeness", "claims", "export", "deadletters", "anomalies", "windows")
 NEEDS |= {f"GET /v1/{name}": Role.VIEWER for name in QUERIES}
 NEEDS["GET /v1/anomalies/{id}"] = Role.VIEWER
+NEEDS["GET /v1/live"] = Role.VIEWER
 BODIES: dict[str, Any] = {
     "POST /v1/devices": {"device": "new"},
     "PATCH /v1/devices/{device}": {"platform": "ios"},

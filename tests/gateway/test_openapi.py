@@ -175,8 +175,11 @@ PATHS = [
 ]  # fmt: skip
 
 
+ENDLESS = [("get", "/v1/live")]  # asked in tests/gateway/live, by clients that go in the end
+
+
 def test_all_operations_are_exercised(document: dict[str, Any]) -> None:
-    assert sorted(PATHS) == sorted((method, path) for path, method, _ in operations(document))
+    assert sorted(PATHS + ENDLESS) == sorted((method, path) for path, method, _ in operations(document))
 
 
 @pytest.fixture(scope="module")
