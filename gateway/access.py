@@ -9,13 +9,15 @@ from starlette.requests import Request
 
 from gateway.auth import operator_of
 from gateway.services import services_of
-from telemetry.errors import Forbidden, Unauthorised
+from gateway.sessions import check_origin, session_of
+from telemetry.errors import Forbidden, NotReady, Unauthorised
+from telemetry.registered_people import WebSession
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class Role(StrEnum):
-    """What a key may do; each role may do what the ones before it may."""
+    """What a key or a person may do; each role may do what the ones before it may."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -29,10 +31,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks."""
+    """Who asks: an operator's key, or a person by the session of a browser."""
 
     name: str
     role: Role
+    session: WebSession | None = None
 
 
 Dependency = Callable[[Request], Awaitable[Principal]]
@@ -63,12 +66,33 @@ def loopback_or(role: Role) -> Dependency:
 
 
 def check(request: Request, role: Role) -> Principal:
-    """The principal of this request if it may act in this role."""
-    operator = operator_of(services_of(request), request)
-    principal = Principal(operator.name, Role(operator.role))
+    """The principal of this request if it may act in this role: a key's, or else the one that a cookie stands for."""
+    principal = _principal(request)
     if principal.role.rank < role.rank:
         raise Forbidden(f"{principal.name} is {principal.role}; this needs {role}")
     return principal
+
+
+def still_holds(request: Request, role: Role = Role.VIEWER) -> bool:
+    """Whether who asked for a long answer may still have it: no key was ended, no session, no role taken.
+
+    False also when this gateway cannot know, as its registry is behind.
+    """
+    try:
+        check(request, role)
+    except (Unauthorised, Forbidden, NotReady):
+        return False
+    return True
+
+
+def _principal(request: Request) -> Principal:
+    services = services_of(request)
+    session = session_of(services, request)
+    if session is not None:
+        check_origin(services, request)
+        return Principal(session.person.name, Role(session.person.role), session)
+    operator = operator_of(services, request)
+    return Principal(operator.name, Role(operator.role))
 
 
 def is_loopback(request: Request) -> bool:
@@ -81,4 +105,14 @@ def is_loopback(request: Request) -> bool:
         return False
 
 
-__all__ = ["LOOPBACK", "Principal", "Role", "Unauthorised", "check", "is_loopback", "loopback_or", "require"]
+__all__ = [
+    "LOOPBACK",
+    "Principal",
+    "Role",
+    "Unauthorised",
+    "check",
+    "is_loopback",
+    "loopback_or",
+    "require",
+    "still_holds",
+]

@@ -11,6 +11,7 @@ from telemetry import metrics
 
 JSON_BODY_BYTES_MAX = 64 * 2**10  # of every route but ingest, which has its own
 UNMATCHED = "none"
+UNKEPT = ("/v1/login", "/v1/logout", "/v1/me", "/v1/people")  # answers that no cache may keep
 
 
 class App(FastAPI):
@@ -27,7 +28,7 @@ class App(FastAPI):
         if endpoint is not None:
             await endpoint(scope, receive, send)
             return
-        counted = _Counted(send)
+        counted = _Counted(send, unkept=scope["path"].startswith(UNKEPT))
         try:
             await super().__call__(scope, _bounded(receive), counted.send)
         finally:
@@ -36,13 +37,16 @@ class App(FastAPI):
 
 
 class _Counted:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, unkept: bool) -> None:
         self._send = send
+        self._unkept = unkept
         self.status = 500
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._unkept:
+                message["headers"] = [*message.get("headers", ()), (b"cache-control", b"no-store")]
         await self._send(message)
 
 

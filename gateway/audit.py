@@ -37,6 +37,10 @@ class Audit:
             await self._append(who, what, subject, f"failed: {e.code}", {})
             raise
 
+    async def note(self, who: str, what: str, subject: str, outcome: str, details: Mapping[str, Any]) -> None:
+        """Record what changed nothing, such as a refused login; raises `LogUnavailable`."""
+        await self._append(who, what, subject, outcome, details)
+
     async def recent(self, limit: int) -> list[dict[str, Any]]:
         """The last entries, newest first."""
         ends, begins = await self._log.ends(AUDIT), await self._log.begins(AUDIT)

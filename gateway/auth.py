@@ -12,7 +12,7 @@ NOT_READY_RETRY_S = 1.0
 def bearer(header: str | None) -> str:
     """The token of an `Authorization: Bearer ...` header; raises `Unauthorised`."""
     if not header:
-        raise Unauthorised("no Authorization header: send 'Authorization: Bearer <token>'")
+        raise Unauthorised("no Authorization header: send 'Authorization: Bearer <token>', or log in")
     scheme, _, token = header.strip().partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:

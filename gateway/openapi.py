@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from gateway import problems
+from gateway.sessions import COOKIE, SECURE_COOKIE
 from telemetry import errors
 from telemetry.errors import SensorlineError
 
@@ -32,6 +33,13 @@ SECURITY_SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "description": "An operator's key: viewer < operator < admin; `x-role` says what a route needs.",
+    },
+    "person": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": f"Set by POST /v1/login ({SECURE_COOKIE} by https); what changes something needs the page's "
+        "own Origin with it.",
     },
 }
 
@@ -138,7 +146,7 @@ def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
     """Say who may call it, and that a refused parameter is answered by a problem document."""
     guard = next((call for call in _calls(dependant) if "role" in call.__dict__), None)
     if guard is not None:
-        key: list[dict[str, list[str]]] = [{"operator": []}]
+        key: list[dict[str, list[str]]] = [{"operator": []}, {"person": []}]
         operation["security"] = [{}, *key] if guard.__dict__.get("loopback") else key
         operation["x-role"] = str(guard.__dict__["role"])
     else:

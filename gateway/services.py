@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.audit import Audit
 from gateway.intake import Intake
+from gateway.login_tries import LoginTries
 from gateway.live.hub import Hub
 from gateway.tries import Tries
 from telemetry import metrics
@@ -46,6 +47,7 @@ class Services:
     live: Hub
     lag: Callable[[], Awaitable[dict[str, int]]]
     tries: Tries = field(default_factory=Tries)
+    login_tries: LoginTries = field(default_factory=LoginTries)
     mqtt: MqttState = field(default_factory=MqttState)
 
     @classmethod

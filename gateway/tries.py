@@ -1,6 +1,6 @@
-"""How often a code may be guessed: by one address, and by all together.  Pure: the caller brings the time.
+"""How often a secret may be guessed: by one address, and by all together.  Pure: the caller brings the time.
 
-A code has 40 bits and lives ten minutes.  `EVERYBODY_MAX` wrong tries in each ten minutes, all year, against
+An enrolment code has 40 bits and lives ten minutes.  `EVERYBODY_MAX` wrong tries in each ten minutes, all year, against
 `CODES_MAX` waiting codes hit one with a chance of about 1 in 270; against the one code that is usual, 1 in 70,000.
 Each gateway counts for itself.
 """
@@ -34,29 +34,31 @@ class Try:
 class Tries:
     """Wrong tries of late, by address; bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: str = "too many codes that were no good: wait") -> None:
+        self._words = words  # of the refusal
         self._by_address: OrderedDict[str, deque[float]] = OrderedDict()
         self._everybody: deque[float] = deque()
 
-    def begin(self, address: str, now_s: float) -> Try:
-        """Count one; raises `RateLimited` when there were too many."""
-        site = _site(address)
+    def begin(self, address: str, now_s: float, *, everybody: bool = True) -> Try:
+        """Count one; raises `RateLimited` when there were too many.  Without `everybody` only the address counts."""
+        site = site_of(address)
         own = self._by_address.get(site) or deque()
-        for count, limit in ((own, ADDRESS_MAX), (self._everybody, EVERYBODY_MAX)):
+        counts = [(own, ADDRESS_MAX), (self._everybody, EVERYBODY_MAX)][: 2 if everybody else 1]
+        for count, limit in counts:
             while count and now_s - count[0] >= WINDOW_S:
                 count.popleft()
             if len(count) >= limit:
-                raise RateLimited("too many codes that were no good: wait", retry_after_s=count[0] + WINDOW_S - now_s)
-        own.append(now_s)
-        self._everybody.append(now_s)
+                raise RateLimited(self._words, retry_after_s=count[0] + WINDOW_S - now_s)
+        for count, _ in counts:
+            count.append(now_s)
         self._by_address[site] = own
         self._by_address.move_to_end(site)
         if len(self._by_address) > ADDRESSES_MAX:
             self._by_address.popitem(last=False)
-        return Try([own, self._everybody], now_s)
+        return Try([count for count, _ in counts], now_s)
 
 
-def _site(address: str) -> str:
+def site_of(address: str) -> str:
     """What counts as one address: an IPv4 address, or the 64 bits of IPv6 that one subscriber has."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -47,12 +47,13 @@ STOP_WAIT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a person is told once it runs; `operator_key` only at the very first start."""
+    """What a person is told once it runs; `operator_key` and `password` (admin's) only at the very first start."""
 
     url: str
     operator_key: str | None
     key_file: Path
     pid: int
+    password: str | None = None
 
 
 OnReady = Callable[[Ready], None]
@@ -190,6 +191,7 @@ async def _gateway(engine: Engine) -> AsyncIterator[Ready]:
     settings = engine.settings
     services = engine.services()
     key = await services.enrolment.ensure_operator(settings.data_dir)
+    password = await services.enrolment.ensure_person(settings.data_dir)
     server = Server(settings.gateway, create_app(services))
     broker = _mqtt_listener(services)
     port = await server.start()
@@ -198,7 +200,7 @@ async def _gateway(engine: Engine) -> AsyncIterator[Ready]:
     scheme = "https" if settings.gateway.certfile else "http"
     url = settings.gateway.public_url or f"{scheme}://{settings.gateway.host}:{port}"
     try:
-        yield Ready(url, key, settings.data_dir / "operator.key", os.getpid())
+        yield Ready(url, key, settings.data_dir / "operator.key", os.getpid(), password)
     finally:
         await services.live.close()  # streams do not end by themselves
         await asyncio.gather(server.stop(), *([broker.stop()] if broker is not None else []))

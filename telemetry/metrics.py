@@ -68,6 +68,7 @@ devices_age_seconds = Gauge(
 codes_refused = Counter(
     "sensorline_codes_refused", "Enrolment codes that were wrong, used or expired.", registry=REGISTRY
 )
+logins_refused = Counter("sensorline_logins_refused", "Logins with a wrong name or password.", registry=REGISTRY)
 mqtt_accounts_failed = Counter(
     "sensorline_mqtt_accounts_failed",
     "Accounts that the broker could not be told of at once, by what: issued or ended; `sensorline mqtt sync` mends it.",

@@ -120,6 +120,10 @@ class People(Operators):
 
     async def _known_person(self, name: str) -> Person:
         await self._pen.sync()
+        return self.known_person(name)
+
+    def known_person(self, name: str) -> Person:
+        """The person of that name; raises `NotFound`."""
         found = self._registry.person(name)
         if found is None:
             raise NotFound(f"there is no person {name[:64]}")
@@ -134,3 +138,9 @@ class People(Operators):
     def _password_record(self, person: Person, kept: str, epoch: str) -> Record:
         value = {"person": person.nonce, "password": kept, "epoch": epoch, "changed_ns": self._pen.clock.now_ns()}
         return record(f"password/{person.name}", value)
+
+
+async def forget_first_password(data_dir: Path, name: str) -> None:
+    """Remove the first admin's password file once it opens nothing any more."""
+    if name == FIRST_PERSON:
+        await asyncio.to_thread((data_dir / PASSWORD_FILE).unlink, missing_ok=True)

@@ -15,6 +15,8 @@ from typing import Any
 from telemetry import credentials
 from telemetry.ports import Entry
 
+SESSION_PREFIX = "websession/"
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -57,13 +59,13 @@ class PeopleRegistry:
         if not cookie or len(cookie) > credentials.TOKEN_CHARS_MAX:
             return None
         digest = credentials.digest(cookie)
-        kept = self.value(f"websession/{digest}")
+        kept = self.value(SESSION_PREFIX + digest)
         return self._web_session(digest, kept, now_ns) if kept else None
 
     def web_sessions(self, now_ns: int) -> Iterator[tuple[str, WebSession | None]]:
         """Every session's digest; None beside those that are no good any more."""
-        for entry in self.entries("websession/"):
-            digest = entry.key.removeprefix("websession/")
+        for entry in self.entries(SESSION_PREFIX):
+            digest = entry.key.removeprefix(SESSION_PREFIX)
             kept = self.value(entry.key)
             yield digest, (self._web_session(digest, kept, now_ns) if kept else None)
 

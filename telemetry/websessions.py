@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from telemetry import credentials
+from telemetry.batch import NAME
 from telemetry.errors import Unauthorised
 from telemetry.pen import gone, record
 from telemetry.people import People
@@ -27,7 +28,7 @@ class WebSessions(People):
 
     async def log_in(self, name: str, password: str) -> Person:
         """Who it is; raises `Unauthorised`, which does not tell a wrong name and a wrong password apart."""
-        person = self._registry.person(name)
+        person = self._registry.person(name) if NAME.fullmatch(name) else None
         right = await self.passwords.is_right(person.password if person else None, password)
         if person is None or not right:
             raise Unauthorised("wrong name or password")

@@ -34,6 +34,7 @@ from telemetry.ports import (
     Record,
 )
 from telemetry.records import BatchHeaders, anomaly_record, newest_ns
+from telemetry.registered_people import SESSION_PREFIX
 from telemetry.session_clock import UNKNOWN
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class _Lines:
         for topic in COPIED:
             async with aclosing(scan(self._services.log, topic)) as entries:
                 async for entry in entries:
+                    if entry.key.startswith(SESSION_PREFIX):
+                        continue  # who is logged in now is none of another station's business
                     self._counts[topic.name] += 1
                     yield record_line(topic, Record(entry.key, entry.value, entry.headers))
 

@@ -65,7 +65,8 @@ class _Json(nullcontext[None]):
     def ready(self, ready: "Ready") -> None:
         from sensorline import output
 
-        output.json_line({"url": ready.url, "key_file": str(ready.key_file), "pid": ready.pid})
+        told = {"url": ready.url, "key_file": str(ready.key_file), "password": ready.password}
+        output.json_line(told | {"pid": ready.pid})
 
     def sample(self, sample: "Sample") -> None:
         from dataclasses import asdict
@@ -112,7 +113,11 @@ class _Person:
         output.remark(what)
 
     def ready(self, ready: "Ready") -> None:
+        from telemetry.people import FIRST_PERSON
+
         self._console.print(f"Station at [bold]{ready.url}[/]  (operator's key in {ready.key_file})", soft_wrap=True)
+        if ready.password:
+            self._console.print(f"Log in there as {FIRST_PERSON} with [bold]{ready.password}[/]", soft_wrap=True)
         if self._is_terminal:
             self._shown.start()
         else:

@@ -95,10 +95,11 @@ def _run(settings: "Settings", as_json: bool, work: "Callable[[Started, asyncio.
 
 def _announce(ready: "Ready", settings: "Settings", *, as_json: bool) -> None:
     from sensorline import output
+    from telemetry.people import FIRST_PERSON, PASSWORD_FILE
 
     if as_json:
-        key_file = str(ready.key_file)
-        output.json_line({"url": ready.url, "operator_key": ready.operator_key, "key_file": key_file, "pid": ready.pid})
+        told = {"url": ready.url, "operator_key": ready.operator_key, "password": ready.password}
+        output.json_line(told | {"key_file": str(ready.key_file), "pid": ready.pid})
         return
     where = f" at {ready.url}" if ready.url else ""
     output.say(
@@ -106,4 +107,7 @@ def _announce(ready: "Ready", settings: "Settings", *, as_json: bool) -> None:
     )
     if ready.operator_key:
         output.say(f"Operator's key, shown this once and kept in {ready.key_file}:  {ready.operator_key}")
+    if ready.password:
+        file = settings.data_dir / PASSWORD_FILE
+        output.say(f"Log in at {ready.url} as {FIRST_PERSON} with {ready.password}  (kept in {file})")
     output.say("Stop with Ctrl-C.")

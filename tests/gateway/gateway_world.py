@@ -10,14 +10,17 @@ from typing import Any
 
 import httpx
 import orjson
+from argon2 import PasswordHasher
 
 from gateway.app import App, create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
+from gateway.sessions import COOKIE
 from telemetry.clock import Clock, SystemClock
 from telemetry.labels import Labels
 from telemetry.logs import memory as memory_log
 from telemetry.mqtt_accounts import Accounts
+from telemetry.passwords import Passwords
 from telemetry.ports import BATCHES, DEVICES, LABELS, Entry, Log, Topic
 from telemetry.registry import Registry
 from telemetry.settings import Gateway, Limits, Settings
@@ -37,6 +40,7 @@ class World:
     log: Log
     admin: str = ""
     tokens: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -50,6 +54,13 @@ class World:
         self.tokens[name] = issued.token
         return issued.token
 
+    async def person(self, name: str, role: str = "viewer") -> dict[str, str]:
+        """Let somebody log in, and log them in; the headers that a browser sends from our page."""
+        self.passwords[name] = await self.services.enrolment.add_person(name, role)
+        person = await self.services.enrolment.log_in(name, self.passwords[name])
+        made = await self.services.enrolment.begin_session(person, life_s=3600.0, replaces=None)
+        return browser(made.cookie)
+
     async def post(self, path: str, body: bytes, token: str | None, **headers: str) -> httpx.Response:
         """One ingest request."""
         async with self.client as client:
@@ -60,6 +71,16 @@ def bearer(token: str | None) -> dict[str, str]:
     """The header of a token."""
     base = {"content-type": "application/json"}
     return base | ({"authorization": f"Bearer {token}"} if token is not None else {})
+
+
+def browser(cookie: str, origin: str = "http://gateway") -> dict[str, str]:
+    """The headers of a page that somebody is logged in on."""
+    return {"content-type": "application/json", "cookie": f"{COOKIE}={cookie}", "origin": origin}
+
+
+def cheap_passwords() -> Passwords:
+    """The real algorithm with parameters that take no time."""
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @contextlib.asynccontextmanager
@@ -102,6 +123,7 @@ async def gateway(
         lag=lags,
         accounts=accounts,
     )
+    services.enrolment.passwords = cheap_passwords()
     try:
         yield World(services, create_app(services), table, log)
     finally:

@@ -11,10 +11,10 @@ import pytest
 from gateway.access import Role
 from telemetry.ports import AUDIT, Record
 from tests.gateway.found import anomaly
-from tests.gateway.gateway_world import World, batch, bearer, gateway, message, stored
+from tests.gateway.gateway_world import World, batch, bearer, browser, gateway, message, stored
 
 # What a route needs: this table is the contract, the OpenAPI document must agree with it.
-OPEN, LOOPBACK, DEVICE, CODE = "open", "loopback", "device", "code"
+OPEN, LOOPBACK, DEVICE, CODE, PASSWORD, PERSON = "open", "loopback", "device", "code", "password", "person"
 NEEDS = {
     "POST /v1/batches": DEVICE,
     "POST /v1/sensor-logger": DEVICE,
@@ -42,11 +42,19 @@ NEEDS = {
     "GET /v1/devices/{device}/settings": Role.VIEWER,
     "PUT /v1/devices/{device}/settings": Role.OPERATOR,
     "GET /v1/backup": Role.ADMIN,
+    "POST /v1/login": PASSWORD,
+    "POST /v1/logout": OPEN,
+    "GET /v1/me": Role.VIEWER,
+    "POST /v1/me/password": PERSON,
+    "GET /v1/people": Role.ADMIN,
+    "POST /v1/people": Role.ADMIN,
+    "PATCH /v1/people/{name}": Role.ADMIN,
+    "POST /v1/people/{name}/password": Role.ADMIN,
+    "DELETE /v1/people/{name}": Role.ADMIN,
 }
 QUERIES = ("devices", "readings", "completeness", "claims", "export", "deadletters", "anomalies", "windows")
 NEEDS |= {f"GET /v1/{name}": Role.VIEWER for name in QUERIES}
 NEEDS["GET /v1/anomalies/{id}"] = Role.VIEWER
-NEEDS["GET /v1/live"] = Role.VIEWER
 BODIES: dict[str, Any] = {
     "POST /v1/devices": {"device": "new"},
     "PATCH /v1/devices/{device}": {"platform": "ios"},
@@ -54,68 +62,110 @@ BODIES: dict[str, Any] = {
     "POST /v1/devices/{device}/setup": {"code": "K7QM-2XPD", "token": "sl_x"},
     "POST /v1/operators": {"name": "new", "role": "viewer"},
     "POST /v1/enroll": {"code": "K7QM-2XPD"},
+    "POST /v1/login": {"name": "a-viewer", "password": "no good"},
+    "POST /v1/me/password": {"old": "replaced by each person's own", "new": "five green bottles"},
+    "POST /v1/people": {"name": "new", "role": "viewer"},
+    "PATCH /v1/people/{name}": {"role": "operator"},
     "POST /v1/deadletters/replay": {"all": True},
     "PUT /v1/anomalies/{id}/label": {"acknowledged": True},
 }
 PARAMETERS = {"device": "pi", "sensor": "acceleration", "from": "0", "to": "9", "format": "csv"}
-WHO = ("nobody", "stranger", "device", "viewer", "operator", "admin")
-RANK = {who: rank for rank, who in enumerate(WHO[3:])}
+ROLES = tuple(role.value for role in Role)
+KEYS = ("nobody", "stranger", "device", *ROLES)
+COOKIES = ("unknown cookie", *(f"{role}'s cookie" for role in ROLES))
+FOREIGN = tuple(f"{role}'s cookie on another site" for role in ROLES)  # a browser sends it along
+ELSEWHERE = "https://elsewhere.example"
 
 
-async def _keys(world: World) -> dict[str, str | None]:
-    keys = {role.value: await world.services.enrolment.add_operator(f"a-{role}", role) for role in Role}
-    await world.services.enrolment.add_operator("gone", "viewer")
-    return {"nobody": None, "stranger": "slk_unknown", "device": await world.device("pi")} | keys
+async def _headers(world: World, who: str) -> dict[str, str]:
+    """Who asks, as the request says it."""
+    enrolment = world.services.enrolment
+    for role in Role:
+        await world.person(f"p-{role}", role)
+        await enrolment.add_operator(f"a-{role}", role)
+    await enrolment.add_operator("gone", "viewer")
+    await enrolment.add_person("gone", "viewer")
+    device = await world.device("pi")
+    if who in ROLES:
+        return bearer(await enrolment.add_operator("me", who))
+    if who.endswith(("cookie", "site")):
+        mine = await world.person("me", who.partition("'")[0] if who in COOKIES[1:] + FOREIGN else "admin")
+        stale = browser("slw_unknown") if who == "unknown cookie" else mine
+        return stale | ({"origin": ELSEWHERE} if who in FOREIGN else {})
+    return bearer({"nobody": None, "stranger": "slk_unknown", "device": device}[who])
 
 
-def _expected(need: str, who: str) -> int | None:
+def _expected(route: str, who: str) -> int | None:
     """The status that refuses, or None when the caller may."""
-    if need == OPEN or (need == LOOPBACK and who == "nobody"):
-        return None
-    if need == CODE:  # no key helps
-        return 404
-    if who in {"nobody", "stranger"}:
-        return 401
-    if need == DEVICE:
-        return None if who == "device" else 403
-    if who == "device":
+    need, role = NEEDS[route], who.partition("'")[0]
+    otherwise = {
+        CODE: 404,  # no key helps
+        PASSWORD: 403 if who in FOREIGN else 401,
+        # A cookie is not even looked at.
+        DEVICE: {"device": None, "stranger": 401, **dict.fromkeys(ROLES, 403)}.get(who, 401),
+    }
+    if need in otherwise:
+        return otherwise[need]
+    if who in FOREIGN and not route.startswith("GET"):
         return 403
-    return None if RANK[who] >= RANK[Role.VIEWER if need == LOOPBACK else need] else 403
+    if need == OPEN or (need == LOOPBACK and (who == "nobody" or "cookie" in who)):
+        return None
+    if role not in ROLES:
+        return 403 if who == "device" else 401
+    may = "cookie" in who if need == PERSON else _rank(role) >= _rank(Role.VIEWER if need == LOOPBACK else need)
+    return None if may else 403
 
 
-async def test_every_route_lets_in_whom_it_should() -> None:
-    async with gateway() as world, world.client as client:
-        document = (await client.get("/openapi.json")).json()
-        routes = [f"{m.upper()} {path}" for path, methods in document["paths"].items() for m in methods]
+def _rank(role: str) -> int:
+    return ROLES.index(role)
+
+
+async def test_every_route_is_in_the_table() -> None:
+    async with gateway() as world:
+        routes = await _routes(world)
         assert set(routes) - set(NEEDS) == set(), "say in NEEDS who may call these"
+
+
+async def _routes(world: World) -> list[str]:
+    """Those that end something last: first what is asked, then what is deleted, then whoever asks."""
+    async with world.client as client:
+        document = (await client.get("/openapi.json")).json()
+    routes = [f"{m.upper()} {path}" for path, methods in document["paths"].items() for m in methods]
+    return sorted(routes, key=lambda r: (r == "POST /v1/logout", r.startswith("DELETE")))
+
+
+@pytest.mark.parametrize("who", KEYS + COOKIES + FOREIGN)
+async def test_every_route_lets_in_whom_it_should(who: str) -> None:
     wrong = []
-    for who in WHO:
-        async with gateway() as world, world.client as client:
-            keys = await _keys(world)
-            await world.services.store.put_anomalies([anomaly("pi")])
-            for route in sorted(routes, key=lambda r: r.startswith("DELETE")):
-                status = (await _call(client, route, keys[who])).status_code
-                expected = _expected(NEEDS[route], who)
-                if route == "POST /v1/sensor-logger" and expected:
-                    expected = 499
-                if (status != expected) if expected else status in {401, 403, 404, 405, 409, 499} or status >= 500:
-                    wrong.append(f"{route} as {who}: {status}, not {expected or 'let in'}")
+    async with gateway() as world, world.client as client:
+        headers = await _headers(world, who)
+        await world.services.store.put_anomalies([anomaly("pi")])
+        for route in await _routes(world):
+            status = (await _call(world, client, route, headers)).status_code
+            expected = _expected(route, who)
+            if route == "POST /v1/sensor-logger" and expected:
+                expected = 499
+            if (status != expected) if expected else status in {401, 403, 404, 405, 409, 499} or status >= 500:
+                wrong.append(f"{route} as {who}: {status}, not {expected or 'let in'}")
     assert wrong == []
 
 
-async def _call(client: httpx.AsyncClient, route: str, key: str | None) -> httpx.Response:
+async def _call(world: World, client: httpx.AsyncClient, route: str, headers: dict[str, str]) -> httpx.Response:
     method, template = route.split(" ")
     path = template.replace("{device}", "pi").replace("{name}", "gone").replace("{id}", anomaly("pi").id)
     if route.startswith("POST /v1/batches"):
         content = batch("pi")
     elif route == "POST /v1/sensor-logger":
         content = message("app")
+    elif route == "POST /v1/me/password":
+        content = orjson.dumps(BODIES[route] | {"old": world.passwords.get("me", "none")})
     else:
         content = orjson.dumps(BODIES[route]) if route in BODIES else b""
     query = PARAMETERS if method == "GET" and template in {f"/v1/{q}" for q in QUERIES} else None
     if template in {"/v1/devices", "/v1/deadletters", "/v1/anomalies"}:
         query = None
-    return await client.request(method, path, content=content, params=query, headers=bearer(key))
+    client.cookies.clear()  # the cookie is in the header, and must stay what it is there
+    return await client.request(method, path, content=content, params=query, headers=headers)
 
 
 async def test_open_on_loopback_means_this_machine_not_a_proxy_on_it() -> None:
