@@ -1,9 +1,9 @@
 """Where the Elasticsearch store is, how to be let in, and how its indices are made."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
 class Config(BaseModel):
@@ -38,6 +38,12 @@ class Config(BaseModel):
     bulk_bytes_max: Annotated[int, Field(ge=64 * 1024, le=90 * 2**20)] = 5 * 2**20
     http_compress: bool = False
     page_rows: Annotated[int, Field(ge=10, le=10_000)] = 10_000
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _may_be_one_text(cls, urls: Any) -> Any:
+        """An environment variable holds one text: addresses with commas between them."""
+        return tuple(url.strip() for url in urls.split(",") if url.strip()) if isinstance(urls, str) else urls
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

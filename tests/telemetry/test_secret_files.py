@@ -75,3 +75,11 @@ async def test_elasticsearch_takes_its_secrets_from_files(tmp_path: Path) -> Non
 def test_elasticsearch_refuses_half_and_double(options: dict[str, str]) -> None:
     with pytest.raises(Misconfigured):
         adapters.configure(adapters.load("telemetry.stores", "elasticsearch"), "elasticsearch", options)
+
+
+def test_addresses_may_be_one_text_as_in_a_variable() -> None:
+    module = adapters.load("telemetry.stores", "elasticsearch")
+    config = adapters.configure(module, "elasticsearch", {"urls": "http://one:9200, http://two:9200"})
+    assert config.urls == ("http://one:9200", "http://two:9200")  # type: ignore[attr-defined]
+    with pytest.raises(Misconfigured, match="urls"):
+        adapters.configure(module, "elasticsearch", {"urls": " "})
