@@ -1,7 +1,8 @@
 """What a session's headers say: received, missing, duplicate, reordered, late; and of its clock.  Pure.
 
 Lateness is judged by seq, not by any clock: a batch is reordered when a higher seq was seen before it, and late
-when more than `LATE_SEQS` higher ones were.
+when more than `LATE_SEQS` higher ones were.  Batches that nobody numbered (`telemetry.unnumbered`) have no gaps: their
+intervals are just the latest that came, and they are reordered by the second of their newest reading.
 """
 
 from bisect import bisect_right
@@ -10,11 +11,13 @@ from dataclasses import replace
 from consumers import clock_offset
 from telemetry.ports import Session
 from telemetry.records import BatchHeaders
+from telemetry.unnumbered import is_unnumbered, second_of
 
 Intervals = tuple[tuple[int, int], ...]
 
 LATE_SEQS = 8
 INTERVALS_MAX = 4_096  # a session with more gaps than this forgets its oldest one, and counts it
+UNNUMBERED_MAX = 1_000  # seqs of a day that are remembered: what comes again after so many newer ones counts twice
 
 
 def apply(state: Session | None, batch: BatchHeaders, partition: int, offset: int) -> Session:
@@ -33,9 +36,8 @@ def apply(state: Session | None, batch: BatchHeaders, partition: int, offset: in
             clock=clock,
             duplicate_batches=state.duplicate_batches + 1,
         )
-    highest = state.seqs[-1][1] if state.seqs else -1
-    behind = highest - batch.id.seq
-    seqs, forgotten = bounded(add(state.seqs, batch.id.seq))
+    behind = _behind(state.seqs, batch.id.seq)
+    seqs, forgotten = _kept(state.seqs, batch.id.seq)
     return replace(
         state,
         partition=partition,
@@ -51,6 +53,11 @@ def apply(state: Session | None, batch: BatchHeaders, partition: int, offset: in
         reordered_batches=state.reordered_batches + (behind > 0),
         late_batches=state.late_batches + (behind > LATE_SEQS),
     )
+
+
+def latest(seqs: Intervals, seq: int, intervals_max: int) -> Intervals:
+    """The intervals with `seq` in them, of seqs that are no numbers in a row: the lowest ones, the oldest, go."""
+    return add(seqs, seq)[-intervals_max:]
 
 
 def contains(seqs: Intervals, seq: int) -> bool:
@@ -78,6 +85,19 @@ def bounded(seqs: Intervals, intervals_max: int = INTERVALS_MAX) -> tuple[Interv
         return seqs, 0
     (low, end), (start, high), *rest = seqs
     return ((low, high), *rest), start - end - 1
+
+
+def _behind(seqs: Intervals, seq: int) -> int:
+    """How many seqs at most were seen that should have come after this one."""
+    if not is_unnumbered(seq):
+        return seqs[-1][1] - seq if seqs else 0
+    return sum(second_of(first) > second_of(seq) for first, _ in seqs[-LATE_SEQS - 1 :])
+
+
+def _kept(seqs: Intervals, seq: int) -> tuple[Intervals, int]:
+    if is_unnumbered(seq):
+        return latest(seqs, seq, UNNUMBERED_MAX), 0
+    return bounded(add(seqs, seq))
 
 
 def _empty(batch: BatchHeaders, partition: int) -> Session:

@@ -7,6 +7,9 @@
                 when its data are newer than the live one's, or when its first batch is fresh by its own clock and yet
                 older by more than a short outage explains: then one of the clocks is wrong, and the fresh one counts
 
+Of a session that nobody numbered (`telemetry.unnumbered`) nothing waits: a batch is next unless its newest reading is
+older than the newest that had its turn; then it is late, but for one that is fresh and yet much older, as above.
+
 Everything follows from the records and the partition's receive time at each of them (`partition_time`), never from a
 poll or a clock of ours: the same records give the same turns and the same state, wherever they were cut.
 """
@@ -16,8 +19,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from consumers.completeness import Intervals, add, bounded, contains
+from consumers.completeness import Intervals, add, bounded, contains, latest
 from consumers.operator import Lane
+from telemetry.unnumbered import is_unnumbered
 
 FRESH_NS = 30 * 10**9  # sent so shortly after its newest reading, a batch is no backlog
 AHEAD_NS = 2 * 10**9  # dated later than it came, by more than clocks in step differ
@@ -34,6 +38,7 @@ class Bounds:
     sessions_max: int = 8
     idle_ns: int = 900 * 10**9  # after so long without a word, a session that is not live is over
     gaps_max: int = 64  # given-up gaps that are remembered a session
+    unnumbered_max: int = 256  # batches without a number that are remembered a session; older ones are late anyway
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
@@ -54,6 +59,11 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
         """How long before it went out, or came, its newest reading was taken; None when it has none."""
         came_ns = self.received_ns if self.sent_ns is None else self.sent_ns
         return None if self.newest_ns is None else came_ns - self.newest_ns
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it went out so shortly after that it cannot be a backlog, by its own clock."""
+        return self.age_ns is not None and -AHEAD_NS <= self.age_ns <= FRESH_NS
 
 
 class SessionOrder(msgspec.Struct, array_like=True):
@@ -112,6 +122,10 @@ class Ordering:
         if contains(session.seen, one.seq):
             return steps or None
         session.is_over = False
+        if is_unnumbered(one.seq):
+            session.seen = latest(session.seen, one.seq, self._bounds.unnumbered_max)
+            lane = Lane.LATE if self._is_stale(session, one) else self._lane(session, one)
+            return [*steps, Turn(one, lane)]
         session.seen, _ = bounded(add(session.seen, one.seq), self._bounds.gaps_max)
         if one.seq < session.next_seq:
             return [*steps, Turn(one, Lane.LATE)]
@@ -206,10 +220,15 @@ class Ordering:
         if live.newest_ns is None:
             return True
         newer_ns = one.newest_ns - live.newest_ns
-        is_fresh = -AHEAD_NS <= one.age_ns <= FRESH_NS
         if session.is_begun:
-            return newer_ns > 0 and is_fresh
-        return newer_ns > 0 or (is_fresh and newer_ns < -FRESH_NS)
+            return newer_ns > 0 and one.is_fresh
+        return newer_ns > 0 or (one.is_fresh and newer_ns < -FRESH_NS)
+
+    @staticmethod
+    def _is_stale(session: SessionOrder, one: Waiting) -> bool:
+        if session.newest_ns is None or one.newest_ns is None or one.newest_ns >= session.newest_ns:
+            return False
+        return not (one.is_fresh and one.newest_ns < session.newest_ns - FRESH_NS)
 
     def _may_end(self, session: SessionOrder) -> bool:
         return session.name != self.state.live and not session.is_over and not session.waiting

@@ -24,8 +24,9 @@ from edge.cleaning.moments import TimeFormat
 from edge.sources import Bad, SourceFailed
 from edge.sources._replay_csv import CsvFormat, CsvStream, text_of
 from edge.sources._replay_streams import Chunk, Stream
+from telemetry.dialects._names import safe_name
 from telemetry.dialects._sensor_logger_frames import convert
-from telemetry.dialects._sensor_logger_sensors import Layout, layout_of, normal, safe_name
+from telemetry.dialects._sensor_logger_sensors import Layout, layout_of, normal
 from telemetry.outcome import Reason
 from telemetry.ports import Sender
 from telemetry.reading import Field

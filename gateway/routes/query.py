@@ -117,6 +117,9 @@ class SessionListed(Answer):
 
     device: str
     session: str
+    numbered: bool = Field(
+        description="False for a protocol without sequence numbers (OwnTracks, SenML): what is missing is not known."
+    )
     received_batches: Count
     received_readings: Count
     missing_batches: Count
@@ -303,14 +306,14 @@ def _device(name: str, seen: DeviceSeen | None) -> dict[str, Any]:
 
 
 def _session(s: ports.Session) -> dict[str, Any]:
-    gaps = zip(s.seqs, s.seqs[1:], strict=False)
     return {
         "device": s.device,
         "session": s.session,
+        "numbered": s.is_numbered,
         "received_batches": s.received_batches,
         "received_readings": s.received_readings,
         "missing_batches": s.missing_batches,
-        "missing": [(before[1] + 1, after[0] - 1) for before, after in gaps],
+        "missing": s.missing,
         "duplicate_batches": s.duplicate_batches,
         "reordered_batches": s.reordered_batches,
         "late_batches": s.late_batches,

@@ -4,23 +4,20 @@ A message in which everything is right is decoded by one typed pass, which is mo
 anything else is decoded generally, so that its good readings can be told from its bad ones.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import msgspec
-import orjson
 
 from telemetry.batch import DEPTH_MAX, SEQ_MAX, TIME_NS_MAX, check_name, depth
+from telemetry.dialects._json import load_json
 from telemetry.dialects._sensor_logger_sensors import LAYOUTS, Layout, normal
-from telemetry.errors import Invalid, Malformed
+from telemetry.errors import Invalid
 
 SOURCE_ID_CHARS_MAX = 256
-_INT64_CHARS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +66,6 @@ def read_message(body: bytes) -> Message:
     return _identified(m.messageId, m.sessionId, m.deviceId, m.payload, is_typed=True)
 
 
-def load_json(text: bytes) -> Any:
-    """Any JSON value; a number beyond float64 (1e400) is read as infinite.  Raises `Malformed`."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as e:
-        if "infinity" not in str(e):
-            raise Malformed(f"not JSON: {e}") from e
-    return _load_with_infinity(text)
-
-
-def _load_with_infinity(text: bytes) -> Any:
-    """One number is too large for the fast decoder: the rest of the message must not be lost with it."""
-    try:
-        value = json.loads(text.decode(), parse_int=_integer, parse_constant=_refuse_constant)
-        orjson.dumps(value)  # refuses what only the slower decoder lets pass: lone surrogates, deep nesting
-    except RecursionError as e:
-        raise Malformed("not JSON: nested too deeply") from e
-    except (ValueError, TypeError) as e:
-        raise Malformed(f"not JSON: {e}") from e
-    return value
-
-
-def _integer(text: str) -> int | float:
-    """As the fast decoder has it: beyond 64 bits a float.  int() of long text would take quadratic time."""
-    if len(text) <= _INT64_CHARS_MAX and -(2**63) <= (number := int(text)) < 2**64:
-        return number
-    return float(text)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _read_any(document: Any) -> Message:
     if not isinstance(document, dict):
         raise Invalid("a message is a JSON object with messageId, sessionId and payload", path="$")
@@ -131,12 +95,3 @@ def _identified(seq: int, session: str, source_id: Any, payload: list[Any], *, i
 
 def _is_source_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= SOURCE_ID_CHARS_MAX
-
-
-def is_finite(value: Any) -> bool:
-    """False when an infinite number stands anywhere in a decoded value (of bounded depth)."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(is_finite, value.values()))
-    return all(map(is_finite, value)) if isinstance(value, list) else True

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from telemetry.batch import DTYPE, TEXT_CHARS_MAX, Floats
+from telemetry.dialects._names import safe_name
 from telemetry.reading import CATALOGUE, Field, Kind, Sensor
 
 _XYZ = {"x": "x", "y": "y", "z": "z"}
@@ -161,12 +162,6 @@ class Layout:
 def normal(name: str) -> str:
     """A sensor's or field's name without case, spaces and underscores."""
     return re.sub(r"[\s_]+", "", name).lower()
-
-
-def safe_name(name: str) -> str:
-    """`name` made fit for a key: at most 64 of [A-Za-z0-9_.-]."""
-    safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name[:64])
-    return "_" * max(1, len(safe)) if safe in ("", ".", "..") else safe
 
 
 def layout_of(name: str) -> Layout | None:

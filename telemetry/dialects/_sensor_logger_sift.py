@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from telemetry.batch import DEPTH_MAX, EXTRA_BYTES_MAX, TEXT_CHARS_MAX, TIME_NS_MAX, depth
-from telemetry.dialects._sensor_logger_message import is_finite
-from telemetry.dialects._sensor_logger_sensors import IMAGE, Layout, normal, safe_name
+from telemetry.dialects._json import is_finite
+from telemetry.dialects._names import free, safe_name
+from telemetry.dialects._sensor_logger_sensors import IMAGE, Layout, normal
 from telemetry.errors import Invalid
 from telemetry.outcome import Reason
 from telemetry.reading import Field, Kind
@@ -132,9 +133,9 @@ def _with_beside(fields: dict[str, Any], reading: dict[str, Any], layout: Layout
     """An unknown sensor's fields with its accuracy, and with its name where that is no name for a series."""
     fields = dict(fields)
     if reading.get("accuracy") is not None:
-        fields[_free("accuracy", fields)] = reading["accuracy"]
+        fields[free("accuracy", fields)] = reading["accuracy"]
     if normal(reading["name"]) != layout.sensor.name:
-        fields[_free("name", fields)] = reading["name"]
+        fields[free("name", fields)] = reading["name"]
     return fields
 
 
@@ -162,19 +163,11 @@ def _extra(layout: Layout, lacking: dict[str, Any]) -> str | Reason | None:
         return Reason.NOT_FINITE
     named: dict[str, Any] = {}
     for name, value in lacking.items():
-        named[_free(safe_name(name), named)] = value
+        named[free(safe_name(name), named)] = value
     text = orjson.dumps(named, option=orjson.OPT_SORT_KEYS)
     if len(text) <= EXTRA_BYTES_MAX:
         return text.decode()
     return Reason.IMAGE_TOO_LARGE if _is_image(layout, lacking) else Reason.EXTRA_TOO_LARGE
-
-
-def _free(name: str, taken: dict[str, Any]) -> str:
-    """`name`, or a numbered one where two names became the same."""
-    free, n = name, 2
-    while free in taken:
-        free, n = f"{name[:56]}_{n}", n + 1
-    return free
 
 
 def _is_image(layout: Layout, lacking: dict[str, Any]) -> bool:

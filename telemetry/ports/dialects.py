@@ -13,11 +13,13 @@ class Sender:
     """What the gateway knows of who sent the bytes: the token's device and how its phone measures.
 
     `platform` is "android", "ios" or "" (not known); `standardised` is the app's "standardise units & frames".
+    `received_ns` is when the gateway had the bytes; None where they did not just come (a replay of a file).
     """
 
     device: str
     platform: str = ""
     standardised: bool = False
+    received_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +39,6 @@ class Dialect(Protocol):
     """A module that turns one message's bytes into batches.  Pure: no clock, no socket, no state."""
 
     def parse(self, body: bytes, sender: Sender, *, readings_max: int) -> Parsed:
-        """Raises `Malformed`, `Invalid`, `TooLarge` or `Forbidden` (another device); nothing else."""
+        """Raises `Malformed`, `Invalid`, `TooLarge`, `Forbidden` (another device) or `Unsupported` (a form of the
+        protocol that is not spoken here); nothing else."""
         ...

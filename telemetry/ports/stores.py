@@ -8,6 +8,7 @@ from telemetry.anomaly import Anomaly, Asked
 from telemetry.batch import Batch, BatchId
 from telemetry.outcome import Reason
 from telemetry.session_clock import UNKNOWN, SessionClock
+from telemetry.unnumbered import is_unnumbered
 from telemetry.window import Windows
 
 if TYPE_CHECKING:  # an edge that replays a phone's export needs the dialects, and no pyarrow
@@ -63,7 +64,7 @@ class Claim:
 class Session:
     """A session's completeness and its clock, as the ledger keeps them.
 
-    `seqs` are received seq intervals, both ends included.
+    `seqs` are received seq intervals, both ends included; of batches that nobody numbered, just the latest.
     `next_offset` is the log position this state covers up to: an older write never replaces a newer one.
     """
 
@@ -85,10 +86,21 @@ class Session:
     clock: SessionClock = UNKNOWN
 
     @property
+    def is_numbered(self) -> bool:
+        """False where the sender's protocol has no numbers: then nobody can know what is missing."""
+        return not (self.seqs and is_unnumbered(self.seqs[-1][1]))
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """Intervals of seq, both ends included, between the first seen and the last, of which nothing came."""
+        if not self.is_numbered:
+            return []
+        return [(before[1] + 1, after[0] - 1) for before, after in zip(self.seqs, self.seqs[1:], strict=False)]
+
+    @property
     def missing_batches(self) -> int:
         """Seqs between the first seen and the last that never came (sessions may start at any seq)."""
-        gaps = zip(self.seqs, self.seqs[1:], strict=False)
-        return self.forgotten_batches + sum(after[0] - before[1] - 1 for before, after in gaps)
+        return self.forgotten_batches + sum(last - first + 1 for first, last in self.missing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What every dialect promises, over every dialect there is.
 
-Any bytes give `Parsed` or `Malformed`, `Invalid`, `TooLarge` or `Forbidden`, and nothing else; every reading is in a
-batch or counted; the same input gives the same output.
+Any bytes give `Parsed` or `Malformed`, `Invalid`, `TooLarge`, `Forbidden` or `Unsupported`, and nothing else; every
+reading is in a batch or counted; the same input gives the same output.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from telemetry import adapters, wire
 from telemetry.batch import Batch, Series, is_name
 from telemetry.dialects import load_dialect
-from telemetry.errors import Forbidden, Invalid, Malformed, TooLarge
+from telemetry.errors import Forbidden, Invalid, Malformed, TooLarge, Unsupported
 from telemetry.outcome import Reason
 from telemetry.ports import Dialect, Parsed, Sender
 from tests.telemetry.batches import scalars, unhurried
@@ -25,7 +25,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 NAMES = adapters.names("telemetry.dialects")
 DIALECTS = {name: load_dialect(name) for name in NAMES}
 READINGS_MAX = 50
-ALLOWED = (Malformed, Invalid, TooLarge, Forbidden)
+ALLOWED = (Malformed, Invalid, TooLarge, Forbidden, Unsupported)
 every_dialect = pytest.mark.parametrize("name", NAMES)
 senders = st.builds(Sender, st.just("dev"), st.sampled_from(["", "ios", "android"]), st.booleans())
 
@@ -49,10 +49,40 @@ _APP = orjson.dumps(
         ],
     }
 )
-GOOD = {"native": _NATIVE, "sensor_logger": _APP}
+_FIX = orjson.dumps(
+    {
+        "_type": "location",
+        "tst": 1_700_000_000,
+        "lat": 2.5,
+        "lon": -3,
+        "vel": 36,
+        "vac": -1,
+        "acc": 1.0,
+        "batt": 87,
+        "bs": 2,
+        "p": 101.3,
+        "conn": "w",
+        "SSID": "s",
+        "topic": "owntracks/jane/phone",
+        "tid": "jp",
+        "inregions": ["s", {"a": None}],
+    }
+)
+
+
+def _parts_of_a_fix(document: Any) -> int:
+    """The position, and what it says of battery, pressure and network; a negative percentage says nothing."""
+    has = {k for k, v in document.items() if v is not None}
+    if type(document.get("batt")) in (int, float) and document["batt"] < 0:
+        has.discard("batt")
+    return 1 + sum(bool(has & names) for names in ({"batt", "bs"}, {"p"}, {"conn", "SSID", "BSSID"}))
+
+
+GOOD = {"native": _NATIVE, "sensor_logger": _APP, "owntracks": _FIX}
 SENT: dict[str, Callable[[Any], int]] = {
     "native": lambda d: sum(len(s["dt"]) for s in d["series"]),
     "sensor_logger": lambda d: len(d["payload"]),
+    "owntracks": _parts_of_a_fix,
 }
 
 
@@ -129,7 +159,7 @@ def test_any_json(name: str, data: st.DataObject, sender: Sender) -> None:
 
 
 _keys = st.sampled_from(
-    ["v", "series", "messageId", "payload", "name", "values", "x", "time", "sensor", "dt", "t0", ""]
+    ["v", "series", "messageId", "payload", "name", "values", "x", "time", "sensor", "dt", "t0", "", "_type", "bn", "n"]
 )
 _odd = scalars | st.sampled_from([1e300, 2**63, -1, [], {}, [[]], "x" * 5000, {"x": 1}, [[[[[[[[[1]]]]]]]]]])
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from telemetry import wire
 from telemetry.batch import EXTRA_BYTES_MAX, SERIES_MAX, TEXT_CHARS_MAX, Batch, Series
-from telemetry.dialects import _sensor_logger_message, sensor_logger
+from telemetry.dialects import _json, sensor_logger
 from telemetry.errors import Invalid, Malformed, TooLarge
 from telemetry.outcome import Reason
 from telemetry.ports import Parsed, Sender
@@ -184,7 +184,7 @@ def test_a_number_beyond_float64_costs_one_reading(token: bytes) -> None:
 def test_integers_of_any_length_are_read_in_linear_time() -> None:
     body = message([GRAVITY, GRAVITY | {"values": {"x": 77}}]).replace(b"77", b"1" * 200_000)
     assert parse(body).rejected == {Reason.NOT_FINITE: 1}
-    assert _sensor_logger_message.load_json(b"[1e400,18446744073709551615,-9223372036854775809,12]")[1:] == [
+    assert _json.load_json(b"[1e400,18446744073709551615,-9223372036854775809,12]")[1:] == [
         18446744073709551615,
         -9223372036854775808.0,
         12,
