@@ -7,7 +7,7 @@ and `open(config, ...)`; `telemetry.adapters` lists and imports them.  A port's 
 
 from telemetry.ports.dialects import Dialect, Parsed, Sender
 from telemetry.ports.logs import Entry, Log, Position, Reader, Record
-from telemetry.ports.stores import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports.stores import Claim, Counts, Detail, DeviceSeen, Item, Latest, Session, Span, Store, Written
 from telemetry.ports.topics import (
     ANOMALIES,
     AUDIT,
@@ -38,6 +38,7 @@ __all__ = [
     "Dialect",
     "Entry",
     "Item",
+    "Latest",
     "Log",
     "Parsed",
     "Position",

@@ -115,9 +115,7 @@ class Log(Protocol):
         """A member of a consumer group; starts at the group's committed offset, or at the beginning."""
         ...
 
-    async def follow(
-        self, topic: Topic, start: Mapping[int, int] | None = None, *, prompt: bool = False
-    ) -> Reader:
+    async def follow(self, topic: Topic, start: Mapping[int, int] | None = None, *, prompt: bool = False) -> Reader:
         """A reader of all partitions outside any group; from `start` (next offset by partition) or the beginning.
 
         Its `commit` does nothing.  `prompt`: a record must come soon after its append, also when few are written,

@@ -1,6 +1,6 @@
 """PORT stores: idempotent writes by identity, and queries."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -124,6 +124,16 @@ class DeviceSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Latest:
+    """A device's newest reading of a sensor: `t` its event time, UTC nanoseconds, `values` the fields that it has."""
+
+    device: str
+    sensor: str
+    t: int
+    values: Mapping[str, float | str | bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A question: one device's sensor from `from_ns` (included) to `to_ns` (excluded), event time."""
 
@@ -186,6 +196,13 @@ class Store(Protocol):
     async def envelope(self, span: Span, *, points: int) -> "pa.Table":
         """At most `points` buckets of equal width over the span, empty ones absent, by time: `t` (bucket start,
         int64), `count`, and for each numeric field `<field>_min`, `_max`, `_mean` (float64)."""
+        ...
+
+    async def latest(self, sensors: Sequence[str], *, from_ns: int) -> list[Latest]:
+        """Each device's latest reading of each of these sensors by event time, from `from_ns` on; by device and sensor.
+
+        Of readings at the same time it is the last by session, seq, series and index.
+        """
         ...
 
     def export(

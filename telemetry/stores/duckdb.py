@@ -15,8 +15,9 @@ from telemetry.anomaly import Anomaly, Asked
 from telemetry.errors import StoreUnavailable
 from telemetry.failpoints import passing
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Latest, Session, Span, Store, Written
 from telemetry.stores import _duck_anomalies as anomaly_rows
+from telemetry.stores import _duck_latest as latest_rows
 from telemetry.stores import _duck_query as query
 from telemetry.stores import _duck_schema, _duck_upkeep, _duck_write
 from telemetry.stores import _duck_windows as window_rows
@@ -113,6 +114,10 @@ class DuckdbStore:
     async def envelope(self, span: Span, *, points: int) -> pa.Table:
         """See `Store`."""
         return await self._ask(lambda c: query.envelope(c, span, points))
+
+    async def latest(self, sensors: Sequence[str], *, from_ns: int) -> list[Latest]:
+        """See `Store`."""
+        return await self._ask(lambda c: latest_rows.latest(c, sensors, from_ns))
 
     async def export(
         self,

@@ -20,10 +20,11 @@ from telemetry.batch import Batch
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, StoreUnavailable
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Latest, Session, Span, Store, Written
 from telemetry.secret_files import secret_of
 from telemetry.stores import _elastic_anomalies as anomaly_documents
 from telemetry.stores import _elastic_claims as claim_documents
+from telemetry.stores import _elastic_latest as latest_documents
 from telemetry.stores import _elastic_removal as removal
 from telemetry.stores import _elastic_search as search
 from telemetry.stores import _elastic_sessions as session_documents
@@ -191,6 +192,10 @@ class ElasticsearchStore:
     async def envelope(self, span: Span, *, points: int) -> pa.Table:
         """See `Store`."""
         return await search.envelope(self._elastic, self._names, span, points=points)
+
+    async def latest(self, sensors: Sequence[str], *, from_ns: int) -> list[Latest]:
+        """See `Store`."""
+        return await latest_documents.latest(self._elastic, self._names, sensors, from_ns)
 
     async def export(
         self,

@@ -15,9 +15,10 @@ from telemetry.anomaly import Anomaly, Asked
 from telemetry.batch import BatchId
 from telemetry.errors import StoreUnavailable
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Session, Span, Store, Written
+from telemetry.ports import Claim, Counts, Detail, DeviceSeen, Item, Latest, Session, Span, Store, Written
 from telemetry.stores._buckets import bounds, buckets
 from telemetry.stores._days import day_start_ns, oldest_kept_ns
+from telemetry.stores._latest import in_order, latest_of
 from telemetry.stores._memory_findings import Findings
 from telemetry.stores._rows import Rows, envelope_of, table_of
 from telemetry.stores._tables import PIECE_ROWS_MAX
@@ -107,6 +108,13 @@ class MemoryStore:
         """See `Store`."""
         origin_ns, width_ns = buckets(span, points)
         return envelope_of(span.sensor, self._between(span), origin_ns, width_ns)
+
+    async def latest(self, sensors: Sequence[str], *, from_ns: int) -> list[Latest]:
+        """See `Store`."""
+        self._check_open()
+        asked = ((device, sensor) for device in self._rows for sensor in set(sensors) if sensor in self._rows[device])
+        found = (self._latest(device, sensor, from_ns) for device, sensor in asked)
+        return in_order(one for one in found if one is not None)
 
     async def export(
         self,
@@ -221,6 +229,18 @@ class MemoryStore:
         rows = self._rows[span.device][span.sensor] if span.sensor in self._rows.get(span.device, ()) else []
         first_ns, last_ns = bounds(span.from_ns, span.to_ns)
         return [r.between(first_ns, last_ns) for r in rows]
+
+    def _latest(self, device: str, sensor: str, from_ns: int) -> Latest | None:
+        ends = (
+            ((int(r.series.t[at]), r.session, r.seq, r.ordinal, int(r.i[at])), r, at)
+            for r in self._rows[device][sensor]
+            for at in np.flatnonzero(r.series.t == r.series.t.max())
+        )
+        best = max(ends, key=lambda end: end[0], default=None)
+        if best is None or best[0][0] < from_ns:
+            return None
+        (t_ns, *_), rows, at = best
+        return latest_of(device, sensor, t_ns, {name: column[at] for name, column in rows.series.values.items()})
 
     def _seen(self, device: str) -> DeviceSeen:
         parts = [r for rows in self._rows[device].values() for r in rows]

@@ -15,7 +15,7 @@ from telemetry import adapters
 from telemetry.batch import Batch, BatchId, Series
 from telemetry.errors import Invalid, Misconfigured, StoreUnavailable
 from telemetry.outcome import Reason
-from telemetry.ports import Claim, Counts, Span, Store, Written
+from telemetry.ports import Claim, Counts, Latest, Span, Store, Written
 from telemetry.reading import CATALOGUE
 from telemetry.rebuild import batches_of
 from telemetry.session_clock import UNKNOWN, SessionClock
@@ -421,6 +421,66 @@ async def test_a_number_of_points_that_makes_no_sense_is_refused(store: Store) -
         with pytest.raises(Invalid):
             await store.envelope(WHOLE, points=points)
     assert (await store.envelope(WHOLE, points=20_000)).num_rows == 0
+
+
+# --- latest ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_latest_reading_of_each_device_and_sensor(bench: Bench, store: Store) -> None:
+    later = T0 + 40 * SECOND
+    batteries = Series.of(
+        "battery", [T0, later], {"level": [0.9, 0.87], "state": ["full", None], "low_power": [None, False]}
+    )
+    place = Series.of("location", [later, T0 + 1], {"latitude": [48.1234567891, 1.0], "longitude": [11.5, 2.0]})
+    await store.write(
+        [
+            item(batch("d1", "s1", 0, batteries, place)),
+            item(batch("d1", "s2", 0, Series.of("battery", [T0 + SECOND], {"level": [0.5]}))),
+            item(batch("d2", "s1", 0, Series.of("battery", [T0], {"state": ["charging"]}), xyz(3))),
+            item(batch("d3", "s1", 0, xyz(3))),
+        ]
+    )
+    await bench.settle(store)
+    level = float(np.float32(0.87))
+    assert await store.latest(["location", "battery"], from_ns=0) == [
+        Latest("d1", "battery", later, {"level": level, "low_power": False}),
+        Latest("d1", "location", later, {"latitude": 48.1234567891, "longitude": 11.5}),
+        Latest("d2", "battery", T0, {"state": "charging"}),
+    ]
+    assert await store.latest(["battery"], from_ns=later) == [
+        Latest("d1", "battery", later, {"level": level, "low_power": False})
+    ]
+    assert await store.latest(["battery"], from_ns=later + 1) == []
+    assert await store.latest(["acceleration", "acceleration"], from_ns=T0 + 20_000_000) == [
+        Latest(name, "acceleration", T0 + 20_000_000, {"x": 2.0, "y": -2.0, "z": float(np.float32(9.81))})
+        for name in ("d2", "d3")
+    ]
+    assert await store.latest(["humidity"], from_ns=0) == await store.latest([], from_ns=0) == []
+
+
+async def test_of_readings_at_the_same_time_the_last_by_identity_is_the_latest(bench: Bench, store: Store) -> None:
+    def level(*levels: float) -> Series:
+        return Series.of("battery", [T0] * len(levels), {"level": list(levels)})
+
+    await store.write(
+        [
+            item(batch("d1", "s2", 0, level(0.25))),
+            item(batch("d1", "s2", 3, level(0.5), level(0.75, 0.125))),
+            item(batch("d1", "s1", 9, level(1.0))),
+        ]
+    )
+    await bench.settle(store)
+    assert await store.latest(["battery"], from_ns=T0) == [Latest("d1", "battery", T0, {"level": 0.125})]
+
+
+async def test_the_latest_of_a_sensor_that_the_catalogue_lacks_has_no_values(bench: Bench, store: Store) -> None:
+    odd = Series.of("uwb_range", [T0, T0 + 5], {}, ['{"a":1}', None])
+    await store.write([item(batch("d1", "s1", 0, odd))])
+    await bench.settle(store)
+    assert await store.latest(["uwb_range"], from_ns=0) == [Latest("d1", "uwb_range", T0 + 5, {})]
+    await store.delete_device("d1")
+    await bench.settle(store)
+    assert await store.latest(["uwb_range"], from_ns=0) == []
 
 
 # --- export ---------------------------------------------------------------------------------------------------
