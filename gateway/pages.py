@@ -45,7 +45,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{tiles}; connect-src 'self'; "
     "manifest-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-SENSORS = ("accelerometer", "gyroscope", "magnetometer", "geolocation", "battery", "screen-wake-lock")
+SENSORS = ("accelerometer", "gyroscope", "magnetometer", "geolocation", "screen-wake-lock")
 NEVER = ("camera", "microphone", "payment", "usb")
 
 

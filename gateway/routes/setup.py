@@ -16,10 +16,8 @@ from telemetry.errors import NotFound
 
 router = APIRouter(prefix="/v1/devices", tags=["operate"])
 
-ON_LOOPBACK = (
-    "This address is this machine's own: no phone can reach it. Start the station with `sensorline up --https`."
-)
-PLAIN_HTTP = "A browser gives a page its sensors over HTTPS only: start the station with `sensorline up --https`."
+ON_LOOPBACK = "This address is this machine's own: no phone can reach it. Start the station with: sensorline up --https"
+PLAIN_HTTP = "A browser gives a page its sensors over HTTPS only. Start the station with: sensorline up --https"
 CHARS_MAX = 64
 
 
