@@ -20,6 +20,7 @@ from sensorline.commands import (
     device,
     doctor,
     edge,
+    kibana,
     labels,
     mqtt,
     run,
@@ -77,6 +78,7 @@ anomalies.app.command("ack")(labels.ack)
 anomalies.app.command("label")(labels.label)
 app.command("windows", rich_help_panel=DATA)(anomalies.windows)
 app.add_typer(deadletters.app, name="deadletters", rich_help_panel=DATA)
+app.add_typer(kibana.app, name="kibana", rich_help_panel=DATA)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=DETECT)
 app.command("score", rich_help_panel=DETECT)(detection.score)
 app.command("evaluate", rich_help_panel=DETECT)(detection.evaluate)
