@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.limits import Buckets, InFlight
 from telemetry import beside, compression, failpoints, metrics
@@ -84,7 +85,8 @@ class Intake:
     ) -> Receipt | None:
         received_ns = max(self._clock.now_ns(), holder.registered_ns)
         inflated = compression.inflate(body, encoding, size_bytes_max=self.limits.inflated_bytes_max)
-        parsed = self._dialect(dialect).parse(inflated, holder.sender, readings_max=self.limits.readings_max)
+        sender = replace(holder.sender, received_ns=received_ns)
+        parsed = self._dialect(dialect).parse(inflated, sender, readings_max=self.limits.readings_max)
         await self._check_source(parsed, holder)
         if parsed.is_test:
             return None

@@ -29,6 +29,7 @@ problem document, and 429, 503 and 507 say in `Retry-After` when to try again.""
 
 SECURITY_SCHEMES = {
     "device": {"type": "http", "scheme": "bearer", "description": "A device's token: may only send readings."},
+    "device_password": {"type": "http", "scheme": "basic", "description": "The same token as password; any user."},
     "operator": {
         "type": "http",
         "scheme": "bearer",

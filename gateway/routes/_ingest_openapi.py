@@ -103,6 +103,25 @@ RECEIPT: dict[str, Any] = {
     },
 }
 
+FIX: dict[str, Any] = {
+    "type": "object",
+    "required": ["_type"],
+    "properties": {
+        "_type": {
+            "type": "string",
+            "description": "location, transition and waypoint are stored; encrypted is refused",
+        },
+        "tst": {"type": "number", "description": "epoch seconds"},
+        "lat": {"type": "number"},
+        "lon": {"type": "number"},
+        "topic": {
+            "type": "string",
+            "description": "owntracks/user/device; the first seen with a token is pinned to it",
+        },
+    },
+    "description": "See https://owntracks.org/booklet/tech/json",
+}
+
 TEST_PUSH: dict[str, Any] = {
     "type": "object",
     "required": ["status", "stored"],
@@ -146,6 +165,21 @@ EXAMPLE_MESSAGE = {
     ],
 }
 
+EXAMPLE_FIX = {
+    "_type": "location",
+    "tst": 1700000000,
+    "lat": 52.52,
+    "lon": 13.405,
+    "acc": 5,
+    "alt": 34,
+    "vel": 36,
+    "batt": 87,
+    "bs": 1,
+    "conn": "m",
+    "tid": "jp",
+    "topic": "owntracks/jane/phone",
+}
+
 
 def _problem(text: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -158,6 +192,14 @@ _PASSING = {
     "429": _problem("This device sends too much; try again later.", _RETRY),
     "503": _problem("Not durable: the log or the registry is behind; send it again.", _RETRY),
     "507": _problem("Not durable: the log has no room; send it again later.", _RETRY),
+}
+_REFUSED = {
+    "400": _problem("Not JSON, or a broken compressed frame."),
+    "401": _problem("No token, or one that is not known: unknown, expired or revoked."),
+    "409": _problem("The same device, session and seq with other content; the first is kept."),
+    "413": _problem("Over a size limit."),
+    "415": _problem("A content type or encoding that is not spoken here."),
+    "422": _problem("A wrong shape or value; `path` says where."),
 }
 _COMMON: dict[str, Any] = {"tags": ["ingest"], "security": [{"device": []}]}
 
@@ -191,7 +233,7 @@ def _beside() -> list[dict[str, Any]]:
     ]
 
 
-def _answer(schema: dict[str, Any], example: dict[str, Any], text: str) -> dict[str, Any]:
+def _answer(schema: dict[str, Any], example: Any, text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
@@ -211,13 +253,8 @@ OPENAPI: dict[str, dict[str, Any]] = {
             },
             "responses": {
                 "200": _answer(RECEIPT, EXAMPLE_RECEIPT, "Durable."),
-                "400": _problem("Not JSON, or a broken compressed frame."),
-                "401": _problem("No token, or one that is not known: unknown, expired or revoked."),
+                **_REFUSED,
                 "403": _problem("Another device's batch, or an operator's key."),
-                "409": _problem("The same device, session and seq with other content; the first is kept."),
-                "413": _problem("Over a size limit."),
-                "415": _problem("A content type or encoding that is not spoken here."),
-                "422": _problem("A wrong shape or value; `path` says where."),
                 **_PASSING,
             },
         }
@@ -240,6 +277,28 @@ OPENAPI: dict[str, dict[str, Any]] = {
                     "content": {"text/plain": {"schema": {"type": "string"}}},
                 },
                 **_PASSING,
+            },
+        }
+    },
+    "/v1/owntracks": {
+        "post": {
+            **_COMMON,
+            "security": [{"device": []}, {"device_password": []}],
+            "operationId": "post_owntracks",
+            "summary": "Send an OwnTracks message",
+            "description": "The app's HTTP mode; the token is its password, with any user. 200 and [] mean durable, or "
+            "of a kind that stores nothing. What the app would lose on a 429 is a 503. The Android app alone, which "
+            "would send it again for ever, is answered 200 with the header Sensorline-Error where others get 400, 409, "
+            "413 or 422.",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": FIX, "example": EXAMPLE_FIX}},
+            },
+            "responses": {
+                "200": _answer({"type": "array", "maxItems": 0}, [], "Durable; or nothing to store."),
+                **_REFUSED,
+                "403": _problem("Another phone's token (`topic` is another), or an operator's key."),
+                "503": _problem("Not durable, or too much at once; the app sends it again.", _RETRY),
             },
         }
     },

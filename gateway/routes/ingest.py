@@ -1,13 +1,13 @@
-"""POST /v1/batches and /v1/sensor-logger: bytes in, a receipt out.
+"""POST /v1/batches, /v1/sensor-logger, /v1/owntracks and /v1/senml: bytes in, a receipt out.
 
 Plain ASGI: FastAPI's body parsing is bypassed.  Who sends is known before a byte of the body is read, and the body
 is read up to its limit and no further.  OpenAPI learns of these routes from `OPENAPI`.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import problems, receipts
 from gateway.auth import device_of
 from gateway.limits import Held
+from gateway.routes import _owntracks_http as owntracks_http
+from gateway.routes._answer import JSON, Answer
 from gateway.routes._ingest_openapi import OPENAPI
 from gateway.services import Services
 from telemetry import beside, metrics
@@ -25,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["OPENAPI", "Ingest", "endpoints"]
 
-JSON = b"application/json"
 SHOWN_TO_USER = 499  # the status whose text the Sensor Logger app shows to its user
 
 
@@ -33,40 +34,76 @@ class SenderGone(Exception):
     """The connection ended before the body did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is sent back."""
-
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: Mapping[str, str] | None = None
-
-
 class Refuse(Protocol):
     """How a route words an error."""
 
-    def __call__(self, error: SensorlineError) -> Answer:
-        """The answer to it."""
+    def __call__(self, error: SensorlineError, headers: Mapping[bytes, bytes]) -> Answer:
+        """The answer to it, to a request with these headers."""
         ...
+
+
+def refuse_problem(error: SensorlineError, headers: Mapping[bytes, bytes]) -> Answer:
+    """A problem document."""
+    response = problems.problem(error)
+    return Answer(error.status, bytes(response.body), problems.MEDIA_TYPE.encode(), problems.headers_of(error))
+
+
+def refuse_shown(error: SensorlineError, headers: Mapping[bytes, bytes]) -> Answer:
+    """What a phone can do nothing about is told to its user; what passes is left as it is."""
+    if error.retryable:
+        return refuse_problem(error, headers)
+    where = f" ({error.path})" if error.path else ""
+    text = (error.message + where).encode("utf-8", "replace")
+    return Answer(SHOWN_TO_USER, text, b"text/plain; charset=utf-8", {"Sensorline-Error": error.code})
+
+
+def answer_receipt(receipt: Mapping[str, Any]) -> Answer:
+    """The receipt's document."""
+    return Answer(200, orjson.dumps(receipt))
+
+
+def answer_owntracks(receipt: Mapping[str, Any]) -> Answer:
+    """The app expects messages for itself: there are none."""
+    return owntracks_http.NOTHING_TO_SAY
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a protocol's senders expect of HTTP."""
+
+    dialect: str
+    refuse: Refuse = refuse_problem
+    accept: Callable[[Mapping[str, Any]], Answer] = answer_receipt
+    media_types: tuple[bytes, ...] = (JSON,)
+    credentials: Callable[[str | None], str | None] = lambda header: header  # the Authorization header as Bearer
+    ignores_empty: bool = False
+
+
+ROUTES: Mapping[str, Manners] = {
+    "/v1/batches": Manners("native"),
+    "/v1/sensor-logger": Manners("sensor_logger", refuse_shown),
+    "/v1/owntracks": Manners(
+        "owntracks",
+        owntracks_http.refuse,
+        answer_owntracks,
+        credentials=owntracks_http.as_bearer,
+        ignores_empty=True,
+    ),
+}
 
 
 def endpoints(services: Services) -> dict[str, ASGIApp]:
     """The ingest routes by path."""
-    return {
-        "/v1/batches": Ingest(services, "native", "/v1/batches", refuse_problem),
-        "/v1/sensor-logger": Ingest(services, "sensor_logger", "/v1/sensor-logger", refuse_shown),
-    }
+    return {path: Ingest(services, path, manners) for path, manners in ROUTES.items()}
 
 
 class Ingest:
     """One ingest route."""
 
-    def __init__(self, services: Services, dialect: str, route: str, refuse: Refuse) -> None:
+    def __init__(self, services: Services, route: str, manners: Manners) -> None:
         self._services = services
-        self._dialect = dialect
         self._route = route
-        self._refuse = refuse
+        self._manners = manners
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -74,13 +111,14 @@ class Ingest:
             body = problems.document(405, "method_not_allowed", f"{self._route} takes POST")
             answer = Answer(405, body, problems.MEDIA_TYPE.encode(), {"Allow": "POST"})
         else:
+            headers = _headers(scope)
             try:
-                answer = await self._take(_headers(scope), receive)
+                answer = await self._take(headers, receive)
             except SenderGone:
                 metrics.requests.labels(self._route, "gone").inc()
                 return
             except SensorlineError as e:
-                answer = self._refuse(e)
+                answer = self._manners.refuse(e, headers)
             except Exception:
                 # Whatever fails is a fault of ours: the log gets the trace, and the sender an answer to retry on.
                 logger.exception("%s failed", self._route)
@@ -90,35 +128,22 @@ class Ingest:
         await _send(send, answer)
 
     async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
-        services = self._services
+        services, manners = self._services, self._manners
         intake = services.intake
-        holder = device_of(services, _text(headers.get(b"authorization")))
+        holder = device_of(services, manners.credentials(_text(headers.get(b"authorization"))))
         intake.buckets.take(holder.device, services.clock.monotonic_s())
-        _check_type(headers.get(b"content-type"))
+        _check_type(headers.get(b"content-type"), manners.media_types)
         size_bytes_max = intake.limits.body_bytes_max
         _check_length(headers.get(b"content-length"), size_bytes_max)
         with intake.in_flight.hold(holder.device) as held:
             body = await _read(receive, size_bytes_max, held)
+            if not body and manners.ignores_empty:
+                return manners.accept({})
             encoding = _text(headers.get(b"content-encoding"))
             said = _said(headers)
-            receipt = await intake.take(body, encoding, self._dialect, holder, said)
+            receipt = await intake.take(body, encoding, manners.dialect, holder, said)
         settings = await receipts.settings_part(services.device_settings, holder, said)
-        return Answer(200, orjson.dumps(receipts.stored(receipt, settings)))
-
-
-def refuse_problem(error: SensorlineError) -> Answer:
-    """A problem document."""
-    response = problems.problem(error)
-    return Answer(error.status, bytes(response.body), problems.MEDIA_TYPE.encode(), problems.headers_of(error))
-
-
-def refuse_shown(error: SensorlineError) -> Answer:
-    """What a phone can do nothing about is told to its user; what passes is left as it is."""
-    if error.retryable:
-        return refuse_problem(error)
-    where = f" ({error.path})" if error.path else ""
-    text = (error.message + where).encode("utf-8", "replace")
-    return Answer(SHOWN_TO_USER, text, b"text/plain; charset=utf-8", {"Sensorline-Error": error.code})
+        return manners.accept(receipts.stored(receipt, settings))
 
 
 async def _read(receive: Receive, size_bytes_max: int, held: Held) -> bytes:
@@ -156,10 +181,11 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _check_type(value: bytes | None) -> None:
-    """JSON, or nothing said."""
-    if value is not None and value.partition(b";")[0].strip().lower() != JSON:
-        raise Unsupported(f"content type {value[:64].decode('latin-1')!r} is not spoken here; send application/json")
+def _check_type(value: bytes | None, spoken: tuple[bytes, ...]) -> None:
+    """One of those, or nothing said."""
+    if value is not None and value.partition(b";")[0].strip().lower() not in spoken:
+        wanted = " or ".join(one.decode() for one in spoken)
+        raise Unsupported(f"content type {value[:64].decode('latin-1')!r} is not spoken here; send {wanted}")
 
 
 def _check_length(value: bytes | None, size_bytes_max: int) -> None:

@@ -19,6 +19,7 @@ OPEN, LOOPBACK, DEVICE, CODE, PASSWORD, PERSON = "open", "loopback", "device", "
 NEEDS = {
     "POST /v1/batches": DEVICE,
     "POST /v1/sensor-logger": DEVICE,
+    "POST /v1/owntracks": DEVICE,
     "GET /v1/web": OPEN,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
@@ -159,6 +160,8 @@ async def _call(world: World, client: httpx.AsyncClient, route: str, headers: di
         content = batch("pi")
     elif route == "POST /v1/sensor-logger":
         content = message("app")
+    elif route == "POST /v1/owntracks":
+        content = b'{"_type":"location","tst":1700000000,"lat":1,"lon":2}'
     elif route == "POST /v1/me/password":
         content = orjson.dumps(BODIES[route] | {"old": world.passwords.get("me", "none")})
     else:
