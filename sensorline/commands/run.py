@@ -11,9 +11,15 @@ from sensorline.commands._options import Config, DataDir, Host, Json, LogName, P
 
 if TYPE_CHECKING:
     from sensorline.station import Ready
-    from telemetry.settings import Settings
+    from telemetry.settings import Loaded, Settings
 
     Started = Callable[[Ready], None]
+
+
+Https = Annotated[
+    bool,
+    typer.Option("--https", help="Make a local certificate, and listen for phones of this network."),
+]
 
 
 class Consumer(StrEnum):
@@ -34,13 +40,15 @@ def up(
     port: Port = None,
     log: LogName = None,
     store: StoreName = None,
+    https: Https = False,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
     """Run everything in one process: gateway, consumers, retention."""
     from sensorline import station
 
-    settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
+    loaded = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets)
+    settings = _with_certificate(loaded, https, as_json=as_json)
     _run(settings, as_json, lambda started, stop: station.run_up(settings, on_ready=started, stop=stop))
 
 
@@ -51,13 +59,15 @@ def gateway(
     port: Port = None,
     log: LogName = None,
     store: StoreName = None,
+    https: Https = False,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
     """Run a gateway alone (Kafka and Elasticsearch); as many as are wanted."""
     from sensorline import station
 
-    settings = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets).settings
+    loaded = load_settings(config, data_dir, host=host, port=port, log=log, store=store, sets=sets)
+    settings = _with_certificate(loaded, https, as_json=as_json)
     _run(settings, as_json, lambda started, stop: station.run_gateway(settings, on_ready=started, stop=stop))
 
 
@@ -77,6 +87,19 @@ def consume(
     _run(
         settings, as_json, lambda started, stop: station.run_consumer(name.value, settings, on_ready=started, stop=stop)
     )
+
+
+def _with_certificate(loaded: "Loaded", https: bool, *, as_json: bool) -> "Settings":
+    """The settings, with the files of a local certificate where one is wanted; says how a phone trusts it."""
+    settings = loaded.settings
+    if not (https or settings.gateway.local_https) or settings.gateway.certfile:
+        return settings
+    from sensorline import https as local_https
+
+    settings, files = local_https.with_certificate(loaded)
+    if not as_json:
+        local_https.say_how_to_trust(settings.gateway.public_url, files.fingerprint)
+    return settings
 
 
 def _run(settings: "Settings", as_json: bool, work: "Callable[[Started, asyncio.Event], Awaitable[None]]") -> None:

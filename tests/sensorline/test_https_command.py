@@ -1,0 +1,45 @@
+"""`sensorline up --https`: a client that trusts the station's authority talks to it, and so does the command line."""
+
+import hashlib
+import ssl
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from tests.journey.processes import COMMAND, environment, free_port
+
+
+def test_it_serves_by_its_own_certificate_and_the_command_line_finds_it(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / "data"
+    config = tmp_path / "sensorline.toml"
+    config.write_text(f'data_dir = "{data}"\n[gateway]\nlocal_https = true\nhost = "127.0.0.1"\nport = {port}\n')
+    clean = environment(SENSORLINE_DETECT__ENABLED="false")
+    up = subprocess.Popen(
+        [COMMAND, "up", "--config", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean
+    )
+    try:
+        assert up.stdout is not None
+        lines = []
+        for line in up.stdout:
+            lines.append(line)
+            if line.startswith("Stop with"):
+                break
+        text = "".join(lines)
+        assert "/trust on it" in text
+        context = ssl.create_default_context(cafile=str(data / "https" / "ca.crt"))
+        with httpx.Client(verify=context, base_url=f"https://127.0.0.1:{port}") as client:
+            served = client.get("/ca.crt")
+            assert served.text == (data / "https" / "ca.crt").read_text()
+            fingerprint = next(line for line in lines if "fingerprint" in line).split()[-1]
+            der = ssl.PEM_cert_to_DER_cert(served.text)
+            assert hashlib.sha256(der).hexdigest().upper() == fingerprint.replace(":", "")
+            assert client.get("/").status_code == 200
+        listed = subprocess.run(
+            [COMMAND, "device", "list", "--config", str(config)], capture_output=True, text=True, env=clean, check=True
+        )
+        assert "No devices yet" in listed.stdout
+    finally:
+        up.terminate()
+        up.communicate(timeout=20)
+    assert up.returncode == 0
