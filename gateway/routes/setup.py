@@ -55,6 +55,7 @@ async def setup(device: DevicePath, body: Credentials, request: Request, service
     if body.token is not None:
         note = _note(url, needs_tls=False)
         links.append(_link("sensor_logger", set_up.sensor_logger_address(url, body.token), note))
+        links.append(_link("owntracks", set_up.owntracks_address(url, device, body.token), note))
     return Links(links=links)
 
 

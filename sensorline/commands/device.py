@@ -1,6 +1,7 @@
 """`sensorline device`: who may send, and with which token."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,16 @@ Png = Annotated[
 NoQr = Annotated[bool, typer.Option("--no-qr", help="Print no QR code.")]
 
 
+class App(StrEnum):
+    """The phone apps that a QR code sets up."""
+
+    SENSOR_LOGGER = "sensor-logger"
+    OWNTRACKS = "owntracks"
+
+
+ForApp = Annotated[App, typer.Option("--app", help="The phone app that the QR code is for.")]
+
+
 @app.command()
 def add(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Devices to register.")],
@@ -40,13 +51,14 @@ def add(
     public_url: PublicUrl = None,
     png: Png = None,
     no_qr: NoQr = False,
+    for_app: ForApp = App.SENSOR_LOGGER,
     as_json: Json = False,
     url: Url = None,
     key: Key = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Register devices; each token is shown this once, with a QR code that sets the Sensor Logger app up."""
+    """Register devices; each token is shown this once, with a QR code that sets the phone's app up."""
     if png and len(names) > 1 and "{device}" not in str(png):
         raise typer.BadParameter("for several devices write {device} in the file's name", param_hint="--png")
     told = public_url or _public_url(url, config, data_dir)
@@ -61,7 +73,7 @@ def add(
                 typer.echo(f"error: {name}: {e.message}", err=True)  # the others are still wanted
                 failed += 1
             else:
-                _show(issued, told, png, qr=not no_qr, as_json=as_json)
+                _show(issued, told, for_app, png, qr=not no_qr, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -120,6 +132,7 @@ def rotate(
     public_url: PublicUrl = None,
     png: Png = None,
     no_qr: NoQr = False,
+    for_app: ForApp = App.SENSOR_LOGGER,
     as_json: Json = False,
     url: Url = None,
     key: Key = None,
@@ -130,7 +143,7 @@ def rotate(
     told = public_url or _public_url(url, config, data_dir)
     with open_api(url, key, config, data_dir) as api:
         issued = api.rotate(name, overlap_s=overlap_s)
-    _show(issued, told, png, qr=not no_qr, as_json=as_json)
+    _show(issued, told, for_app, png, qr=not no_qr, as_json=as_json)
 
 
 @app.command()
@@ -187,11 +200,17 @@ def _public_url(url: str | None, config: Path | None, data_dir: Path | None) -> 
     return settings.gateway.public_url or url or local_url(settings)
 
 
-def _show(issued: "Issued", url: str, png: Path | None, *, qr: bool, as_json: bool) -> None:
+def _show(issued: "Issued", url: str, for_app: App, png: Path | None, *, qr: bool, as_json: bool) -> None:
     from sensorline import output
     from sensorline import qr as codes
+    from telemetry import set_up
 
-    address = codes.config_url(url, issued.token)
+    if for_app is App.OWNTRACKS:
+        name, path = "OwnTracks (HTTP mode; the token is the password)", set_up.OWNTRACKS_PATH
+        address = set_up.owntracks_address(url, issued.device, issued.token)
+    else:
+        name, path = "Sensor Logger", set_up.SENSOR_LOGGER_PATH
+        address = set_up.sensor_logger_address(url, issued.token)
     if png:
         file = Path(str(png).replace("{device}", issued.device))
         _save(address, file)
@@ -199,11 +218,11 @@ def _show(issued: "Issued", url: str, png: Path | None, *, qr: bool, as_json: bo
     if as_json:
         output.json_line({"device": issued.device, "token": issued.token})
         return
-    typer.echo(f"{issued.device}\n  URL    {url.rstrip('/')}{codes.PUSH_PATH}\n  token  {issued.token}")
-    typer.echo("  The token is shown this once.  In Sensor Logger, scan this (or enter both by hand):")
+    typer.echo(f"{issued.device}\n  URL    {url.rstrip('/')}{path}\n  token  {issued.token}")
+    typer.echo(f"  The token is shown this once.  In {name}, scan this (or enter both by hand):")
     if qr:
         typer.echo(codes.terminal(address, colours=sys.stdout.isatty()))
-    if codes.is_loopback(url):
+    if set_up.is_loopback(url):
         output.remark("note: a phone cannot reach this loopback address: give the station's with --public-url")
 
 

@@ -25,6 +25,7 @@ async def test_a_code_makes_the_pages_address_and_a_token_the_apps() -> None:
         links = {link["app"]: link for link in (await asked(world, {"code": CODE, "token": TOKEN})).json()["links"]}
     assert links["phone"]["address"] == "https://sensors.example.org/phone#code=K7QM-2XPD"
     assert links["sensor_logger"]["address"] == set_up.sensor_logger_address("https://sensors.example.org", TOKEN)
+    assert links["owntracks"]["address"] == set_up.owntracks_address("https://sensors.example.org", "phone", TOKEN)
     for link in links.values():
         assert link["note"] == ""
         assert re.match(r"<svg [^>]*viewBox", link["svg"])
