@@ -195,3 +195,19 @@ class Account(msgspec.Struct, frozen=True):
     device: str
     enabled: bool
     verifier: Verifier | None = None
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Who may log in; times are UTC nanoseconds."""
+
+    name: str
+    role: str
+    created_ns: int
+    changed_ns: int
+
+
+class PersonPassword(msgspec.Struct, frozen=True):
+    """A person's random password, shown this once."""
+
+    name: str
+    password: str

@@ -26,6 +26,8 @@ from sensorline.answers import (
     Enrolled,
     Issued,
     Label,
+    Person,
+    PersonPassword,
     Replayed,
     Stats,
     Windows,
@@ -165,6 +167,22 @@ class Api:
     def mqtt_accounts(self) -> list[Account]:
         """The accounts that an MQTT broker should have."""
         return self._ask(dict[str, list[Account]], "GET", "/v1/mqtt/accounts", timeout=STREAM_TIMEOUT)["accounts"]
+
+    def people(self) -> list[Person]:
+        """Who may log in."""
+        return self._ask(dict[str, list[Person]], "GET", "/v1/people")["people"]
+
+    def add_person(self, name: str, role: str) -> PersonPassword:
+        """Let somebody log in; `Refused` when the name is taken."""
+        return self._ask(PersonPassword, "POST", "/v1/people", body={"name": name, "role": role})
+
+    def reset_password(self, name: str) -> PersonPassword:
+        """A new random password."""
+        return self._ask(PersonPassword, "POST", f"/v1/people/{_segment(name)}/password")
+
+    def remove_person(self, name: str) -> None:
+        """End a person's access; `Refused` for the last admin."""
+        self._ask(dict[str, Any], "DELETE", f"/v1/people/{_segment(name)}")
 
     def delete_device(self, device: str) -> Deleted:
         """Remove a device and its readings, for good."""

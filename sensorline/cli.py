@@ -23,6 +23,7 @@ from sensorline.commands import (
     kibana,
     labels,
     mqtt,
+    person,
     run,
     servers,
     simulate,
@@ -66,6 +67,7 @@ app.add_typer(servers.app, name="servers", rich_help_panel=TRY)
 app.command("up", rich_help_panel=RUN)(run.up)
 app.command("gateway", rich_help_panel=RUN)(run.gateway)
 app.command("consume", rich_help_panel=RUN)(run.consume)
+app.add_typer(person.app, name="person", rich_help_panel=RUN)
 app.add_typer(device.app, name="device", rich_help_panel=DEVICES)
 app.add_typer(edge.app, name="edge", rich_help_panel=DEVICES)
 app.add_typer(mqtt.app, name="mqtt", rich_help_panel=DEVICES)

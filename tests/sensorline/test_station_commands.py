@@ -50,6 +50,34 @@ def test_the_first_start_tells_the_key_and_keeps_it_for_its_owner(folder: Path, 
     assert station.ready["pid"] == station.process.pid
 
 
+def test_the_first_start_tells_the_password_of_the_admin_and_keeps_it(folder: Path, station: Running) -> None:
+    told = station.ready["password"]
+    file = folder / "data" / "admin.password"
+    assert file.read_text().strip() == told
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert logged_in(station, "admin", told) == 200
+
+
+def logged_in(station: Running, name: str, password: str) -> int:
+    return httpx.post(f"{station.url}/v1/login", json={"name": name, "password": password}, timeout=10).status_code
+
+
+def test_a_person_from_the_first_password_to_the_end(folder: Path, station: Running) -> None:
+    (added,) = ask(folder, station, "person", "add", "ann", "--role", "operator")
+    assert added.keys() == {"name", "password"}
+    assert logged_in(station, "ann", added["password"]) == 200
+    people = {person["name"]: person["role"] for person in ask(folder, station, "person", "list")}
+    assert people == {"admin": "admin", "ann": "operator"}
+    (given,) = ask(folder, station, "person", "password", "ann")
+    assert logged_in(station, "ann", added["password"]) == 401
+    assert logged_in(station, "ann", given["password"]) == 200
+    ask(folder, station, "person", "add", "ann", code=1)
+    ask(folder, station, "person", "remove", "ann", code=2)
+    assert ask(folder, station, "person", "remove", "ann", "--yes") == [{"name": "ann", "removed": True}]
+    assert logged_in(station, "ann", given["password"]) == 401
+    ask(folder, station, "person", "remove", "admin", "--yes", code=1)
+
+
 def test_a_device_from_its_first_token_to_its_end(folder: Path, station: Running) -> None:
     first, second = ask(folder, station, "device", "add", "one", "two", "--platform", "ios", "--standardised")
     assert (first["device"], second["device"]) == ("one", "two")
