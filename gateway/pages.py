@@ -31,6 +31,7 @@ PAGES: Mapping[str, str] = {
     "/sw.js": "sw.js",  # at the root: a service worker rules no page above its own folder
 }
 CERTIFICATE = "application/x-x509-ca-cert"
+MEDIA_TYPES: Mapping[str, str] = {".webmanifest": "application/manifest+json"}  # which Python does not know everywhere
 FRESH = "no-cache"  # may be kept, and is asked for again: its ETag says whether it changed
 GZIP_BYTES_MIN = 1024
 
@@ -74,7 +75,8 @@ def headers(path: str, tile_url: str = "") -> dict[str, str]:
 def _page(file: Path) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         web = services_of(request).settings.gateway.web
-        return FileResponse(file, headers=headers(request.url.path, web.tile_url))
+        media_type = MEDIA_TYPES.get(file.suffix)
+        return FileResponse(file, headers=headers(request.url.path, web.tile_url), media_type=media_type)
 
     return page
 
