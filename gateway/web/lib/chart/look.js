@@ -5,7 +5,11 @@ import { number, unit as unitText } from "../format.js";
 const TOKENS = ["--x", "--y", "--z", "--w"];
 const DASHES = [[], [6, 3], [2, 3]]; // the thirteenth field looks like the first
 const LABEL_PX = 7; // a digit of the axis' font
-const DAY_MS = 86_400_000;
+const [SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS] = [1_000, 60_000, 3_600_000, 86_400_000];
+const STEPS_MS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND_MS), ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE_MS),
+  ...[1, 2, 3, 6, 12].map((n) => n * HOUR_MS), ...[1, 2, 5, 7, 14, 30, 90].map((n) => n * DAY_MS),
+];
 
 /** A token's colour as it is now. @param {string} token */
 export const colour = (token) => getComputedStyle(document.documentElement).getPropertyValue(token).trim() || "#888";
@@ -23,6 +27,14 @@ export function faint(hex, share) {
 }
 
 const clock = (/** @type {Date} */ at, /** @type {Intl.DateTimeFormatOptions} */ o) => at.toLocaleTimeString("en-GB", o);
+
+/** Where a time axis is labelled: round times of the local clock. @param {number} min @param {number} max @param {number} step_ms */
+export function timeSplits(min, max, step_ms) {
+  const zone_ms = new Date(min).getTimezoneOffset() * MINUTE_MS; // an hour off behind a change of clocks: still a label
+  const splits = [];
+  for (let at = Math.ceil((min - zone_ms) / step_ms) * step_ms + zone_ms; at <= max; at += step_ms) splits.push(at);
+  return splits;
+}
 
 /** Labels of a time axis, local time; the day stands where it changes, and at the first.
  * @param {number[]} splits  ms @param {number} step_ms  between them @returns {string[]} */
@@ -55,7 +67,8 @@ export function axes(units) {
   const common = { stroke: () => colour("--muted"), font, labelFont: font, ticks: { show: false } };
   const grid = { stroke: () => colour("--line"), width: 1 };
   const time = {
-    ...common, grid, space: 80, size: 40,
+    ...common, grid, space: 80, size: 40, incrs: STEPS_MS,
+    splits: (/** @type {any} */ _u, _axis = 0, /** @type {number} */ min = 0, /** @type {number} */ max = 0, /** @type {number} */ step = 1) => timeSplits(min, max, step),
     values: (/** @type {any} */ _u, /** @type {number[]} */ splits, _axis = 0, _space = 0, /** @type {number} */ step = 0) => timeLabels(splits, step),
   };
   const values = units.slice(0, 2).map((unit, k) => ({
@@ -67,12 +80,13 @@ export function axes(units) {
   return [time, ...values];
 }
 
-/** A scale's range that does not tremble: it grows at once, and shrinks only when a good part of it is empty. */
-export function steadyRange() {
+/** A scale's range that does not tremble: it grows at once, and shrinks only when a good part of it is empty.
+ * Where nothing is shown, the first scale stays, and others go with their axis. @param {boolean} [isMain] */
+export function steadyRange(isMain = true) {
   /** @type {[number, number] | null} */
   let kept = null;
   return (/** @type {any} */ _u, /** @type {number | null} */ low, /** @type {number | null} */ high) => {
-    if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return kept ?? [0, 1];
+    if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return isMain ? (kept ?? [0, 1]) : [null, null];
     const span = high - low || Math.abs(high) * 0.1 || 1;
     const fits = kept && low >= kept[0] && high <= kept[1] && span > 0.55 * (kept[1] - kept[0]);
     if (!fits) kept = [low - 0.12 * span, high + 0.12 * span];

@@ -36,7 +36,7 @@ export async function makePlot(host, { fields, cursor = {}, drawn, selected }) {
   const u = new /** @type {any} */ (window).uPlot(
     {
       width: Math.max(host.clientWidth, 50), height: Math.max(host.clientHeight, 50), ms: 1, legend: { show: false }, pxAlign: 0,
-      scales: { x: { time: true }, ...Object.fromEntries(units.map((_, k) => [`y${k}`, { range: steadyRange() }])) },
+      scales: { x: { time: true }, ...Object.fromEntries(units.map((_, k) => [`y${k}`, { range: steadyRange(k === 0) }])) },
       axes: axes(units),
       series: [{}, ...fields.flatMap((field, k) => lines(field, k, `y${units.indexOf(field.unit)}`))],
       bands: fields.map((field, k) => ({ series: [3 + k * PER_FIELD, 2 + k * PER_FIELD], fill: () => faint(colour(tokenOf(field.fixed ?? k)), BAND) })),
@@ -118,9 +118,10 @@ function near(values, at) {
 function shade(u, spans) {
   const { left, top, width, height } = u.bbox;
   for (const { from_ms, to_ms, tone = "bad" } of spans) {
-    const from = Math.max(left, u.valToPos(from_ms, "x", true));
-    const to = Math.min(left + width, Math.max(u.valToPos(to_ms, "x", true), from + 2 * devicePixelRatio));
-    if (to <= left || from >= left + width) continue;
+    const begin = u.valToPos(from_ms, "x", true);
+    const end = Math.max(u.valToPos(to_ms, "x", true), begin + 2 * devicePixelRatio); // a moment is seen, too
+    const [from, to] = [Math.max(left, begin), Math.min(left + width, end)];
+    if (to <= from) continue;
     u.ctx.fillStyle = faint(colour(`--${tone}`), SHADE);
     u.ctx.fillRect(from, top, to - from, height);
     u.ctx.fillStyle = colour(`--${tone}`);
