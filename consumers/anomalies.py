@@ -4,37 +4,21 @@ Delivery: idempotent.  The store keeps the highest version of each, so reading t
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from consumers.letters import letter
+from consumers.into_store import IntoStore
 from telemetry.anomaly import Anomaly, decode, newest
-from telemetry.clock import Clock
 from telemetry.errors import Malformed, Retryable
 from telemetry.outcome import Reason
-from telemetry.ports import DEADLETTERS, Entry, Log, Record, Store
+from telemetry.ports import DEADLETTERS, Entry, Record
 
 logger = logging.getLogger(__name__)
 
-IsDeleted = Callable[[str, int], bool]
 
-
-class Anomalies:
-    """Puts anomalies into the store.
-
-    `is_deleted(device, received_ns)` says whether an anomaly (by when its opening batch was received) belongs to a
-    deleted device, as of the last `refresh`; it is asked before and after a write, so that a deletion meanwhile wins.
-    """
+class Anomalies(IntoStore):
+    """Puts anomalies into the store; one counts as received when its opening batch was."""
 
     name = "anomalies"
-
-    def __init__(
-        self, log: Log, store: Store, clock: Clock, is_deleted: IsDeleted, refresh: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._log = log
-        self._store = store
-        self._clock = clock
-        self._is_deleted = is_deleted
-        self._refresh = refresh
 
     async def process(self, entries: Sequence[Entry]) -> None:
         """Keep these anomalies; raises `Retryable` when store or log must be tried again."""
@@ -46,14 +30,14 @@ class Anomalies:
             await self._put(kept, letters)
         if letters:
             await self._log.append(DEADLETTERS, letters)
-        await self._sweep([one for _, one in kept])
+        await self._sweep((one.device, one.received_ns) for _, one in kept)
 
     def _decoded(self, entry: Entry, letters: list[Record]) -> Anomaly | None:
         """None, and a letter, for what is no anomaly."""
         try:
             return _anomaly_of(entry)
         except Malformed as e:
-            letters.append(letter(entry, Reason.UNDECODABLE, e.message, self._clock.now_ns()))
+            letters.append(self._letter(entry, Reason.UNDECODABLE, e.message))
             return None
 
     async def _put(self, kept: Sequence[tuple[Entry, Anomaly]], letters: list[Record]) -> None:
@@ -67,19 +51,13 @@ class Anomalies:
             logger.exception("%d anomalies cannot be put", len(kept))
             if len(kept) == 1:
                 detail = f"{type(e).__name__}: {e}"
-                letters.append(letter(kept[0][0], Reason.STORE_REFUSED, detail, self._clock.now_ns()))
+                letters.append(self._letter(kept[0][0], Reason.STORE_REFUSED, detail))
                 return
             for single in kept:
                 await self._put([single], letters)
 
     def _gone(self, one: Anomaly) -> bool:
         return self._is_deleted(one.device, one.received_ns)
-
-    async def _sweep(self, put: Sequence[Anomaly]) -> None:
-        """A device that was deleted while its anomalies were being put: remove them."""
-        await self._refresh()
-        for device in {one.device for one in put if self._gone(one)}:
-            await self._store.delete_device(device)
 
 
 def _anomaly_of(entry: Entry) -> Anomaly:

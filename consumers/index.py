@@ -2,40 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from consumers.letters import letter
+from consumers.into_store import IntoStore
 from telemetry import metrics
-from telemetry.clock import Clock
 from telemetry.errors import Malformed, Retryable
 from telemetry.outcome import Outcome, Reason
-from telemetry.ports import DEADLETTERS, Entry, Item, Log, Record, Store, Written
+from telemetry.ports import DEADLETTERS, Entry, Item, Record, Written
 from telemetry.records import item_of
 
 logger = logging.getLogger(__name__)
 
 DECODE_SLICE = 8  # batches decoded before other tasks of the process get their turn
 
-IsDeleted = Callable[[str, int], bool]
 
-
-class Index:
-    """Writes batches to the store.
-
-    `is_deleted(device, received_ns)` says whether a batch belongs to a deleted device, as of the last `refresh`; it
-    is asked before and after a write, so that a deletion during the write wins.
-    """
+class Index(IntoStore):
+    """Writes batches to the store."""
 
     name = "index"
-
-    def __init__(
-        self, log: Log, store: Store, clock: Clock, is_deleted: IsDeleted, refresh: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._log = log
-        self._store = store
-        self._clock = clock
-        self._is_deleted = is_deleted
-        self._refresh = refresh
 
     async def process(self, entries: Sequence[Entry]) -> None:
         """Store these batches; raises `Retryable` when store or log must be tried again."""
@@ -52,7 +36,7 @@ class Index:
                 letters.append(self._letter(entry, written.reason, written.detail))
         if letters:
             await self._log.append(DEADLETTERS, letters)
-        await self._sweep(kept)
+        await self._sweep((item.batch.device, item.received_ns) for item in kept)
 
     async def _decode(self, entries: Sequence[Entry], letters: list[Record]) -> list[Item]:
         items: list[Item] = []
@@ -83,15 +67,6 @@ class Index:
 
     def _gone(self, item: Item) -> bool:
         return self._is_deleted(item.batch.device, item.received_ns)
-
-    async def _sweep(self, written: Sequence[Item]) -> None:
-        """A device that was deleted while its rows were being written: remove them."""
-        await self._refresh()
-        for device in {item.batch.device for item in written if self._gone(item)}:
-            await self._store.delete_device(device)
-
-    def _letter(self, entry: Entry, reason: Reason, detail: str) -> Record:
-        return letter(entry, reason, detail, self._clock.now_ns())
 
 
 def _readings(items: Sequence[Item]) -> int:
