@@ -5,6 +5,7 @@ run.
 """
 
 import asyncio
+import importlib
 import importlib.util
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +18,7 @@ from telemetry.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.operator import Work
-    from consumers.runner import Processor
+    from consumers.processor import Processor
     from sensorline.station import Engine
 
 logger = logging.getLogger(__name__)
@@ -62,10 +63,9 @@ def _detect(engine: "Engine") -> "Processor":
 
 
 async def _compile_detectors() -> None:
-    from consumers.compile import compile_ahead, compile_here
-
-    await compile_ahead()
-    await asyncio.to_thread(compile_here)
+    compiler = await asyncio.to_thread(importlib.import_module, "consumers.compile")  # numba takes seconds to import
+    await compiler.compile_ahead()
+    await asyncio.to_thread(compiler.compile_here)
 
 
 def _windows(engine: "Engine") -> "Processor":

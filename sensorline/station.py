@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers import health, retention
-from consumers.runner import Processor, Runner
+from consumers.processor import Processor
+from consumers.runner import Runner
 from gateway.app import create_app
 from gateway.listeners.http import Server
 from gateway.services import Services

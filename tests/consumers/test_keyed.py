@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers import checkpoints
 from consumers.keyed import Keyed
 from consumers.operator import Arrival
-from consumers.runner import Stateful
+from consumers.processor import Stateful
 from telemetry import metrics
 from telemetry.clock import ManualClock
 from telemetry.errors import LogUnavailable, StoreUnavailable

@@ -13,7 +13,8 @@ import numpy as np
 
 from consumers.index import Index
 from consumers.ledger import Ledger
-from consumers.runner import Processor, Runner
+from consumers.processor import Processor
+from consumers.runner import Runner
 from telemetry.batch import Batch, Series
 from telemetry.clock import SystemClock
 from telemetry.errors import StoreUnavailable

@@ -8,7 +8,8 @@ from typing import cast
 
 import orjson
 
-from consumers.runner import Held, Processor, Runner
+from consumers.processor import Processor
+from consumers.runner import Held, Runner
 from edge.agent import Agent
 from gateway.intake import Intake
 from telemetry import wire

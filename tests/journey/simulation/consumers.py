@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 
 from consumers.index import Index
 from consumers.ledger import Ledger
-from consumers.runner import Processor, Runner
+from consumers.processor import Processor
+from consumers.runner import Runner
 from telemetry.clock import Clock
 from telemetry.ports import BATCHES, Log, Store
 from telemetry.settings import Consumers
