@@ -4,12 +4,14 @@ Four profiles: `series` (one number), `channels` (several), `motion` (accelerome
 and `health` (rules only).  `none` looks away.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from telemetry.reading import CATALOGUE
 
+SENSORS_REMEMBERED = 256  # names come from outside: the memory of them is bounded
 MOTION_STREAM = "motion"
 MOTION_FIELDS = ("ax", "ay", "az", "gx", "gy", "gz", "latitude", "longitude", "speed", "horizontalAccuracy")
 """The columns of the motion stream: m/s2 with gravity, rad/s, degrees, m/s, m; GPS is absent between fixes."""
@@ -63,6 +65,7 @@ def profile_of(sensor: str, overrides: Mapping[str, str] = MappingProxyType({}))
     return "series" if len(fields) == 1 else "channels"
 
 
+@functools.lru_cache(maxsize=SENSORS_REMEMBERED)
 def numeric_fields(sensor: str) -> tuple[str, ...]:
     """The fields that detectors look at; `accuracy` says how good the others are."""
     known = CATALOGUE.get(sensor)

@@ -4,6 +4,7 @@ Strictly causal and in pieces of bounded size: a row in, a row out, in the same 
 the text they were.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,7 @@ def _run(rows: Source, first: pa.Table | None, out: Target, scorer: Scorer, time
 
 
 def _pieces(first: pa.Table | None, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    for piece in (first, *()) if first is not None else ():
-        yield from _cut(piece)
-    for piece in rest:
+    for piece in itertools.chain([] if first is None else [first], rest):
         yield from _cut(piece)
 
 

@@ -1,7 +1,10 @@
-"""River's detectors over one number a row, as they come and with a quiet policy: what ours are compared with."""
+"""River's detectors, score first and then learn: what ours are compared with, in the same run.
+
+Here those over one number a row, as they come and with a quiet policy; the benchmarks with several have their own.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,43 +15,54 @@ from consumers.detectors import Floats
 QUIET_ROWS = 100
 
 
-def _half_space_trees() -> Any:
+def half_space_trees() -> Any:
+    """Over any number of values, each scaled to what was seen of it."""
     return preprocessing.MinMaxScaler() | anomaly.HalfSpaceTrees(seed=1)
 
 
-def _gaussian() -> Any:
+def gaussian() -> Any:
+    """Over one value."""
     return anomaly.GaussianScorer()  # type: ignore[no-untyped-call]
 
 
-def _absolute_deviation() -> Any:
+def absolute_deviation() -> Any:
+    """Over one value."""
     return anomaly.StandardAbsoluteDeviation()
 
 
 BASELINES: dict[str, Callable[[], Any]] = {
-    "river HalfSpaceTrees": _half_space_trees,
-    "river GaussianScorer": _gaussian,
-    "river StandardAbsoluteDeviation": _absolute_deviation,
+    "river HalfSpaceTrees": half_space_trees,
+    "river GaussianScorer": gaussian,
+    "river StandardAbsoluteDeviation": absolute_deviation,
 }
 
 
 def run(name: str, streams: Sequence[Floats]) -> tuple[list[Floats], float]:
     """Each stream's scores (one number a row: [n]) by that baseline started afresh, and the rows a second it took."""
     begun = time.process_time()
-    scores = [_stream(BASELINES[name](), values) for values in streams]
+    scores = [scored(BASELINES[name](), ({"value": v} for v in values.tolist())) for values in streams]
     return scores, sum(map(len, streams)) / (time.process_time() - begun)
 
 
-def _stream(model: Any, values: Floats) -> Floats:
-    scores = np.empty(len(values))
-    of_a_target = isinstance(model, base.SupervisedAnomalyDetector)
-    for i, value in enumerate(values.tolist()):
-        if of_a_target:
-            scores[i] = model.score_one({}, value)
-            model.learn_one({}, value)
-        else:
-            scores[i] = model.score_one({"value": value})
-            model.learn_one({"value": value})
-    return np.nan_to_num(scores)
+def scored(model: Any, rows: Iterable[dict[str, float]]) -> Floats:
+    """What the model says of each row (float64[n]) before it learns it; some judge a single value."""
+    if isinstance(model, base.SupervisedAnomalyDetector):
+        told = [_of_a_target(model, *x.values()) for x in rows]
+    else:
+        told = [_of_a_row(model, x) for x in rows]
+    return np.nan_to_num(np.array(told, np.float64))
+
+
+def _of_a_target(model: Any, value: float) -> float:
+    score = float(model.score_one({}, value))
+    model.learn_one({}, value)
+    return score
+
+
+def _of_a_row(model: Any, x: dict[str, float]) -> float:
+    score = float(model.score_one(x))
+    model.learn_one(x)
+    return score
 
 
 def quiet(scores: Floats, rows: int = QUIET_ROWS) -> Floats:

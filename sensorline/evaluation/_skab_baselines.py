@@ -7,6 +7,7 @@ import numpy as np
 from river import anomaly, compose, preprocessing
 
 from consumers.detectors import Floats
+from sensorline.evaluation._baselines import half_space_trees, scored
 
 SMOOTH_ROWS = 30
 
@@ -28,30 +29,21 @@ class _GaussianSum:
         return self._scorers.setdefault(name, anomaly.GaussianScorer())  # type: ignore[no-untyped-call]
 
 
-def _half_space_trees() -> Any:
-    return compose.Pipeline(preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(seed=1))
-
-
 def _one_class_svm() -> Any:
     return compose.Pipeline(preprocessing.StandardScaler(), anomaly.OneClassSVM(nu=0.1))
 
 
 BASELINES: dict[str, Callable[[], Any]] = {
     "river OneClassSVM": _one_class_svm,
-    "river HalfSpaceTrees": _half_space_trees,
+    "river HalfSpaceTrees": half_space_trees,
     "river GaussianScorer, summed": _GaussianSum,
 }
 
 
 def scores(name: str, values: Floats) -> Floats:
     """What that baseline, started afresh, says of rows [n, channels]: float64[n]; absent values are left out."""
-    model = BASELINES[name]()
-    told = np.empty(len(values))
-    for i, row in enumerate(values.tolist()):
-        x = {str(c): value for c, value in enumerate(row) if value == value}  # noqa: PLR0124 - NaN
-        told[i] = model.score_one(x)
-        model.learn_one(x)
-    return np.nan_to_num(told)
+    rows = ({str(c): v for c, v in enumerate(row) if v == v} for row in values.tolist())  # noqa: PLR0124 - NaN
+    return scored(BASELINES[name](), rows)
 
 
 def smoothed(told: Floats, rows: int = SMOOTH_ROWS) -> Floats:
