@@ -170,7 +170,7 @@ def _permitted(here: Machine, authority: x509.Certificate) -> Machine:
     """What the authority may vouch for: a machine that was renamed, or has a new public address, has more."""
     subtrees = authority.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
     suffixes = [s.value for s in subtrees if isinstance(s, x509.DNSName)]
-    networks = [s.value for s in subtrees if isinstance(s, x509.IPAddress)]
+    networks = [ipaddress.ip_network(s.value) for s in subtrees if isinstance(s, x509.IPAddress)]
     names = tuple(n for n in here.names if any(n == s or n.endswith(f".{s}") for s in suffixes))
     addresses = tuple(a for a in here.addresses if any(a in n for n in networks))
     return Machine(names or ("localhost",), addresses)
