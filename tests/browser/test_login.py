@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.world import Station, axe, login, shots, station
+from tests.browser.world import Station, axe, login, shots, station, visit
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +80,76 @@ def test_logged_in_one_can_go_on_and_log_out(at: Station, page: Page) -> None:
     assert page.evaluate("fetch('/v1/logout', {method: 'POST'}).then(a => a.status)") == 200
     assert page.evaluate("fetch('/v1/me').then(a => a.status)") == 401
     assert page.context.cookies() == []
+
+
+def test_an_admin_adds_a_person_who_logs_in_and_is_removed(at: Station, page: Page, browser: Browser) -> None:
+    login(page, at)
+    visit(page, "account")
+    page.get_by_label("Name", exact=True).fill("ann")
+    page.get_by_label("Role", exact=True).select_option("operator")
+    page.get_by_role("button", name="Add", exact=True).click()
+    password = page.locator(".people .secret").first.inner_text()
+    row = page.get_by_role("row", name="ann")
+    expect(row.get_by_role("combobox")).to_have_value("operator")
+    assert axe(page) == []
+    shots(page, "account-added")
+    context = browser.new_context()
+    theirs = context.new_page()
+    enter(theirs, at, "ann", password)
+    visit(theirs, "account")
+    expect(theirs.get_by_role("heading", name="ann")).to_contain_text("operator")
+    expect(theirs.get_by_role("heading", name="People")).to_have_count(0)
+    row.get_by_role("combobox").select_option("viewer")
+    expect(page.get_by_text("ann is viewer from now on")).to_be_visible()
+    assert theirs.evaluate("fetch('/v1/me').then(a => a.json()).then(me => me.role)") == "viewer"
+    row.get_by_role("button", name="New password for ann").click()
+    page.get_by_role("dialog").get_by_role("button", name="New password").click()
+    expect(page.locator(".people .secret").first).not_to_have_text(password)
+    assert theirs.evaluate("fetch('/v1/me').then(a => a.status)") == 401
+    row.get_by_role("button", name="Remove ann").click()
+    shots(page, "account-remove")
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0)
+    page.get_by_label("Role of admin").select_option("viewer")  # the last admin: refused
+    page.get_by_role("dialog").get_by_role("button", name="Change my role").click()
+    expect(page.get_by_text("admin is the last admin")).to_be_visible()
+    expect(page.get_by_label("Role of admin")).to_have_value("admin")
+    context.close()
+
+
+def test_a_person_changes_the_password_chooses_a_theme_and_logs_out(at: Station, page: Page) -> None:
+    login(page, at)
+    visit(page, "account")
+    assert axe(page) == []
+    shots(page, "account")
+    old, new = page.get_by_label("Password until now"), page.get_by_label("New password", exact=True)
+    change = page.get_by_role("button", name="Change password")
+    for before, after, error in [
+        ("", "five green bottles", "Type it once more"),
+        (at.password, "short", "12 are needed"),
+        ("wrong", "five green bottles", "That is not your password"),
+        (at.password, "1" * 12, "different characters"),
+    ]:
+        old.fill(before)
+        new.fill(after)
+        change.click()
+        expect(page.get_by_role("alert").filter(has_text=error)).to_be_visible()
+    first = at.password
+    old.fill(first)
+    new.fill("five green bottles")
+    change.click()
+    expect(page.get_by_text("Password changed")).to_be_visible()
+    page.get_by_label("Dark").check()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    enter(page, at, "admin", "five green bottles")
+
+
+def enter(page: Page, at: Station, name: str, password: str) -> None:
+    page.goto(f"{at.url}/login?next=/%23/account")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{at.url}/#/account")
