@@ -89,6 +89,7 @@ ROUTES: Mapping[str, Manners] = {
         credentials=owntracks_http.as_bearer,
         ignores_empty=True,
     ),
+    "/v1/senml": Manners("senml", media_types=(b"application/senml+json", JSON)),
 }
 
 

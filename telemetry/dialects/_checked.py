@@ -16,6 +16,8 @@ from telemetry.reading import Field, Kind
 
 EXTRA_DEPTH_MAX = DEPTH_MAX - 3  # of one reading: batch, series and list are around it
 
+_SECONDS_MAX = 1e10
+
 Row = Mapping[str, float | bool | str]  # a reading: the catalogue's fields that it has
 
 
@@ -61,6 +63,13 @@ def checked(field: Field, value: Any) -> float | bool | str:
     if not low <= narrow <= high:
         raise Wrong(Reason.OUT_OF_RANGE, f"must be {field.low:g} to {field.high:g} {field.unit}".rstrip())
     return wide
+
+
+def microseconds(seconds: float, path: str) -> int:
+    """As an integer; raises `Invalid` for what is no time of day in any century near ours."""
+    if not -_SECONDS_MAX < seconds < _SECONDS_MAX:
+        raise Invalid(f"{path} must be a time from 1970 to 2262, in seconds", path=path)
+    return round(seconds * 1e6)
 
 
 def time_ns(microseconds: int, path: str) -> int:

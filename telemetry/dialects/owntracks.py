@@ -19,7 +19,7 @@ from typing import Any
 
 from telemetry import unnumbered
 from telemetry.batch import DEPTH_MAX, Series, depth
-from telemetry.dialects._checked import Row, Wrong, checked, extra_text, number, series_of, text, time_ns
+from telemetry.dialects._checked import Row, Wrong, checked, extra_text, microseconds, number, series_of, text, time_ns
 from telemetry.dialects._json import load_json
 from telemetry.errors import Invalid, TooLarge, Unsupported
 from telemetry.outcome import Reason
@@ -142,7 +142,7 @@ def _time(document: Document) -> int:
         seconds = number(document.get("tst"))
     except Wrong as e:
         raise Invalid(f"tst {e.message}: epoch seconds", path="$.tst") from e
-    return time_ns(round(seconds * 1e6), "$.tst")
+    return time_ns(microseconds(seconds, "$.tst"), "$.tst")
 
 
 def _position(document: Document, *, required: bool) -> dict[str, float | bool | str]:

@@ -20,6 +20,7 @@ NEEDS = {
     "POST /v1/batches": DEVICE,
     "POST /v1/sensor-logger": DEVICE,
     "POST /v1/owntracks": DEVICE,
+    "POST /v1/senml": DEVICE,
     "GET /v1/web": OPEN,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
@@ -160,6 +161,8 @@ async def _call(world: World, client: httpx.AsyncClient, route: str, headers: di
         content = batch("pi")
     elif route == "POST /v1/sensor-logger":
         content = message("app")
+    elif route == "POST /v1/senml":
+        content = b'[{"n":"temperature","v":1}]'
     elif route == "POST /v1/owntracks":
         content = b'{"_type":"location","tst":1700000000,"lat":1,"lon":2}'
     elif route == "POST /v1/me/password":

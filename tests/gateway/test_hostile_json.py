@@ -7,7 +7,7 @@ from tests.gateway.gateway_world import World, bearer, gateway
 from tests.gateway.hostile import documents, needs_suite
 
 UNLIMITED = {"requests_per_s": 1e6, "requests_burst": 1_000_000}
-ROUTES = ("/v1/batches", "/v1/sensor-logger", "/v1/owntracks")
+ROUTES = ("/v1/batches", "/v1/sensor-logger", "/v1/owntracks", "/v1/senml")
 
 NATIVE_EXTRA = (
     b'{"v":1,"device":"pi","session":"s","seq":%d,"series":[{"sensor":"light","t0":1700000000000000000,"dt":[0],'
@@ -28,6 +28,9 @@ PHONE_READING = (
 
 FIX_VALUE = b'{"_type":"location","tst":%d,"lat":1,"lon":2,"vel":%b}'
 FIX_EXTRA = b'{"_type":"location","tst":%d,"lat":1,"lon":2,"x":%b}'
+
+PACK_VALUE = b'[{"n":"light","t":%d,"v":%b}]'
+PACK_RECORD = b'[{"n":"light","bt":1700000000,"t":%d,"v":1},%b]'
 
 
 async def statuses(world: World, route: str, bodies: dict[str, bytes]) -> dict[str, int]:
@@ -63,6 +66,8 @@ async def test_no_document_of_the_suite_is_a_message(route: str, prefix: str) ->
         ("/v1/sensor-logger", PHONE_READING),
         ("/v1/owntracks", FIX_VALUE),
         ("/v1/owntracks", FIX_EXTRA),
+        ("/v1/senml", PACK_VALUE),
+        ("/v1/senml", PACK_RECORD),
     ],
 )
 async def test_inside_a_message_no_document_is_a_fault_and_broken_ones_are_refused(route: str, frame: bytes) -> None:

@@ -28,7 +28,7 @@ LOGIN = "/v1/login"  # ... or the password
 KEY_OR_LOOPBACK = {"/v1/stats", "/metrics"}
 DEVICE = "pi-7f3a"  # the one that the examples name
 EXAMPLES_EACH = 12
-INGEST = {"/v1/batches", "/v1/sensor-logger", "/v1/owntracks"}
+INGEST = {"/v1/batches", "/v1/sensor-logger", "/v1/owntracks", "/v1/senml"}
 BY_PASSWORD = "/v1/owntracks"
 DEVICE_S = INGEST | {"/v1/device"}
 UNLIMITED = {"requests_per_s": 1e6, "requests_burst": 1_000_000}
@@ -177,7 +177,7 @@ PATHS = [
     ("post", "/v1/devices"), ("patch", "/v1/devices/{device}"), ("post", "/v1/devices/{device}/rotate"),
     ("post", "/v1/devices/{device}/revoke"), ("delete", "/v1/devices/{device}"), ("get", "/v1/operators"),
     ("post", "/v1/operators"), ("delete", "/v1/operators/{name}"), ("post", "/v1/batches"),
-    ("post", "/v1/sensor-logger"), ("post", "/v1/owntracks"), ("get", "/v1/device"),
+    ("post", "/v1/sensor-logger"), ("post", "/v1/owntracks"), ("post", "/v1/senml"), ("get", "/v1/device"),
     ("get", "/v1/devices/{device}/settings"),
     ("put", "/v1/devices/{device}/settings"), ("post", "/v1/devices/{device}/codes"), ("post", CODE),
     ("get", "/v1/latest"), ("get", "/v1/catalogue"),
