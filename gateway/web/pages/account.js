@@ -25,7 +25,7 @@ function you(me) {
   const out = h("button", { class: "button", onclick: () => logOut(out) }, "Log out");
   return h("section", { class: "card part", "aria-labelledby": "you" },
     h("h2", { id: "you" }, me.name, " ", h("span", { class: "chip accent" }, me.role)),
-    h("p", null, `${me.role === "admin" ? "An" : "A"} ${me.role} ${ROLES[/** @type {keyof ROLES} */ (me.role)]}.`),
+    h("p", null, `${me.role === "viewer" ? "A" : "An"} ${me.role} ${ROLES[/** @type {keyof ROLES} */ (me.role)]}.`),
     me.expires_ns && h("p", { class: "muted small" }, `You are logged in here until ${time(ms(me.expires_ns), { seconds: false })}.`),
     me.person && h("div", { class: "row" }, out));
 }

@@ -1,6 +1,6 @@
 /** What each role may do, in the order of the roles. */
 export const ROLES = /** @type {const} */ ({
   viewer: "sees everything and changes nothing",
-  operator: "also adds and revokes devices, judges anomalies, replays dead letters",
-  admin: "also deletes devices and says who may log in",
+  operator: "sees everything, adds and revokes devices, judges anomalies and replays dead letters",
+  admin: "may do everything: also delete devices and say who logs in",
 });
