@@ -191,20 +191,23 @@ def authorisation(
         raise Misconfigured("give --api-key-file, or --username with --password-file, not both")
     if (username is None) != (password_file is None):
         raise Misconfigured("--username and --password-file go together")
-    if api_key_file is None and password_file is None:
-        return {}
+    if api_key_file is not None:
+        _not_in_the_clear(url, allow_http)
+        return {"Authorization": f"ApiKey {_secret(api_key_file)}"}
+    if password_file is not None:
+        _not_in_the_clear(url, allow_http)
+        return {"Authorization": f"Basic {b64encode(f'{username}:{_secret(password_file)}'.encode()).decode()}"}
+    return {}
+
+
+def _not_in_the_clear(url: str, allow_http: bool) -> None:
     if url.startswith("http://") and not is_loopback(url) and not allow_http:
         raise Misconfigured(
             "the secret would travel in the clear: use https://, or --allow-http on a network of your own"
         )
-    if password_file is None:
-        return {"Authorization": f"ApiKey {_secret(api_key_file)}"}
-    return {"Authorization": f"Basic {b64encode(f'{username}:{_secret(password_file)}'.encode()).decode()}"}
 
 
-def _secret(file: Path | None) -> str:
-    if file is None:
-        return ""
+def _secret(file: Path) -> str:
     try:
         text = file.read_bytes()[:_SECRET_BYTES_MAX].decode().strip()
     except OSError as e:

@@ -51,7 +51,8 @@ def _unique(documents: Iterable[Place]) -> Iterator[Finding]:
 
 
 def _has(view: Place, fields: Mapping[str, Fields]) -> bool:
-    return view.value["attributes"].get("title") in fields
+    title = view.value["attributes"].get("title")
+    return isinstance(title, str) and title in fields
 
 
 def _guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -116,5 +117,7 @@ def _view(document: Place, fields: Mapping[str, Fields]) -> Iterator[Finding]:
         attributes.parsed(key)
     for key in ("fieldAttrs", "fieldFormatMap"):
         about = attributes.parsed(key)
+        if not isinstance(about.value, dict):
+            raise Broken(about.path, "must be an object")
         for name in about.value:
             yield from check_fields.shown(f"{about.path}.{name}", name, own)
