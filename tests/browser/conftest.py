@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.world import chromium
+from tests.browser.inbox_world import inbox
+from tests.browser.world import Station, chromium, station
+
+__all__ = ["inbox"]  # a fixture: one station for the tests of four pages
 
 HERE = Path(__file__).parent
 
@@ -28,3 +31,10 @@ def browser() -> Iterator[Browser]:
         pytest.fail("every worker would start stations and browsers of its own: run `pytest -n 0 -m browser`")
     with chromium() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def phone_station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    """One station for all tests of the phone page; nobody looks for anomalies on it."""
+    with station(tmp_path_factory.mktemp("phones"), "--set", "detect.enabled=false") as at:
+        yield at
