@@ -5,6 +5,7 @@ Environment: `SENSORLINE_` and the path with `__` between its parts, e.g. `SENSO
 `SENSORLINE_ADAPTERS__KAFKA__BOOTSTRAP=...`.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -99,6 +100,9 @@ class Gateway(Section):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535, description="0 = any free port")
     public_url: str = Field("", description="what phones are told; empty = http://host:port")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks of proxies in front, whose X-Forwarded-For says who asks"
+    )
     certfile: str = ""
     keyfile: str = ""
     local_https: bool = Field(default=False, description="a certificate of this station's own, as `--https` says")
@@ -111,6 +115,13 @@ class Gateway(Section):
     limits: Limits = Limits()
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ipaddress.ip_network(proxy, strict=False)
+        return proxies
 
 
 class Consumers(Section):

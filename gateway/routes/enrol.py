@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.requests import Request
 
+from gateway.addresses import address_of
 from gateway.answers import Answer, Name
 from gateway.auth import check_fresh
 from gateway.openapi import answers, guarded
@@ -62,7 +63,7 @@ async def enrol_by_code(body: Enrolling, request: Request, services: Parts) -> E
     """Get a device's token for a code.  A code that is wrong, used or expired is answered alike, and after five such
     tries an address waits.  A code for another device than is expected stays good."""
     check_fresh(services)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     tried = services.tries.begin(address, services.clock.monotonic_s())
     try:
         device = await services.enrolment.offered(body.code)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access import Principal, Role, require
+from gateway.addresses import address_of
 from gateway.answers import Answer
 from gateway.auth import check_fresh
 from gateway.openapi import answers, guarded
@@ -76,7 +77,7 @@ async def log_in(body: LoggingIn, request: Request, response: Response, services
     answered alike, and after five such tries an address waits."""
     check_origin(services, request, needed=False)
     check_fresh(services)
-    address = _address(request)
+    address = address_of(request)
     tried = services.login_tries.begin(address, body.name, services.clock.monotonic_s())
     try:
         person = await services.enrolment.log_in(body.name, body.password)
@@ -121,7 +122,7 @@ async def change_password(body: NewPassword, request: Request, services: Parts, 
     if who.session is None:
         raise Forbidden("an operator's key has no password: log in")
     person = who.session.person
-    tried = services.login_tries.begin(_address(request), person.name, services.clock.monotonic_s())
+    tried = services.login_tries.begin(address_of(request), person.name, services.clock.monotonic_s())
     try:
         async with services.audit.change(who.name, "password.change", person.name):
             await services.enrolment.change_password(person, body.old, body.new, session=who.session.digest)
@@ -148,7 +149,3 @@ def _had(services: Services, request: Request) -> str | None:
     """The session that this browser had, which the new one replaces."""
     before = session_of(services, request)
     return before.digest if before else None
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""

@@ -222,6 +222,29 @@ async def test_right_tries_do_not_count() -> None:
         assert (await client.post("/v1/me/password", json=wrong)).status_code == 429
 
 
+PROXIED = [  # trusted, from where, what the header says, who it is
+    ((), "10.0.0.1", "203.0.113.9", "10.0.0.1"),
+    (("10.0.0.0/8",), "10.0.0.1", "203.0.113.9", "203.0.113.9"),
+    (("10.0.0.0/8",), "192.0.2.9", "203.0.113.9", "192.0.2.9"),  # no proxy of ours: it says what it likes
+    (("10.0.0.0/8",), "10.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),  # what the client made up comes first
+    (("10.0.0.0/8",), "10.0.0.1", "203.0.113.9, 10.1.2.3", "203.0.113.9"),
+    (("10.0.0.1",), "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
+    (("10.0.0.0/8",), "10.0.0.1", "not an address", "10.0.0.1"),
+    (("10.0.0.0/8",), "10.0.0.1", None, "10.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("trusted", "peer", "said", "who"), PROXIED)
+async def test_behind_a_trusted_proxy_each_client_has_its_own_tries(
+    trusted: tuple[str, ...], peer: str, said: str | None, who: str
+) -> None:
+    async with gateway(trusted_proxies=trusted) as world, page(world, peer) as client:
+        headers = {"x-forwarded-for": said} if said is not None else {}
+        await client.post("/v1/login", json={"name": "ann", "password": "wrong"}, headers=headers)
+        (entry,) = await world.services.audit.recent(10)
+        assert entry["details"] == {"address": who}
+
+
 def test_a_name_is_slowed_down_from_many_addresses_but_not_where_it_logged_in() -> None:
     counted, now_s = LoginTries(), 1000.0
     counted.begin("192.0.2.200", "ann", now_s).was_right()
