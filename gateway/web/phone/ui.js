@@ -80,8 +80,8 @@ function stateCard(edge) {
 function sensorCard() {
   const cells = SENSORS.map(() => [h("td", { class: "num nowrap" }, "–"), h("td", { class: "num nowrap value" }, "–")]);
   const rows = SENSORS.map((sensor, k) => {
-    const [name, unit] = /** @type {Record<string, string[]>} */ (SENSOR_NAMES)[sensor];
-    return h("tr", { data: { sensor } }, h("th", { scope: "row" }, name, unit && h("span", { class: "unit" }, ` ${unit}`)), cells[k]);
+    const name = /** @type {Record<string, string>} */ (SENSOR_NAMES)[sensor];
+    return h("tr", { data: { sensor } }, h("th", { scope: "row" }, name), cells[k]);
   });
   const head = h("tr", null, h("th", { scope: "col" }, "Sensor"), h("th", { scope: "col", class: "num" }, "Rate"), h("th", { scope: "col", class: "num" }, "Now"));
   const table = h("table", null, h("caption", { class: "sr" }, "What the sensors deliver"), h("thead", null, head), h("tbody", null, rows));

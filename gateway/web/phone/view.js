@@ -3,12 +3,12 @@
 import { ago, bytes, duration, plural } from "../lib/format.js";
 
 export const SENSOR_NAMES = {
-  acceleration: ["Acceleration", "m/s²"],
-  linear_acceleration: ["Without gravity", "m/s²"],
-  gyroscope: ["Rotation", "rad/s"],
-  orientation: ["Orientation", "rad"],
-  location: ["Position", ""],
-  battery: ["Battery", ""],
+  acceleration: "Acceleration",
+  linear_acceleration: "Without gravity",
+  gyroscope: "Rotation",
+  orientation: "Orientation",
+  location: "Position",
+  battery: "Battery",
 };
 const MOTION = ["acceleration", "linear_acceleration", "gyroscope", "orientation"];
 const SENSORLESS_MS = 3000;
@@ -91,6 +91,7 @@ function value(sensor, values) {
   if (!values) return "–";
   if (sensor === "battery") return `${Math.round(values.level * 100)} %, ${values.state}`;
   if (sensor === "location") return `${values.latitude.toFixed(5)}, ${values.longitude.toFixed(5)}`;
+  const unit = { gyroscope: "rad/s", orientation: "rad" }[sensor] ?? "m/s²";
   const three = sensor === "orientation" ? [values.pitch, values.roll, values.yaw] : [values.x, values.y, values.z];
-  return three.map((x) => (typeof x === "number" ? x.toFixed(1).replace("-", "−") : "–")).join("  ");
+  return `${three.map((x) => (typeof x === "number" ? x.toFixed(1).replace("-", "−") : "–")).join("  ")} ${unit}`;
 }
