@@ -53,7 +53,7 @@ def site(folder: Path, transport: str) -> Iterator[Site]:
         data = folder / "station"
         more = ["--set", f"gateway.mqtt.url={broker_url}"] if broker_url else []
         command = [PROGRAM, "up", "--json", "--port", "0", "--data-dir", data, *more]
-        station, ready = stack.enter_context(_started(command, folder / "station.log"))
+        station, ready = stack.enter_context(started(command, folder / "station.log"))
         added = subprocess.run(
             [PROGRAM, "device", "add", DEVICE, "--json", "--no-qr", "--url", ready["url"], "--data-dir", data],
             capture_output=True,
@@ -80,7 +80,7 @@ def agent(where: Site, transport: str, sources: str, data_dir: Path) -> Iterator
     command = [sys.executable, AGENT, "--config", folder / "edge.toml", "--json"]
     # as `sensorline edge run` starts it, and as an installed program: compiled
     env = LEAN | {"PYTHONPYCACHEPREFIX": str(where.folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
-    with _started(command, folder / "edge.log", env) as (process, _):
+    with started(command, folder / "edge.log", env) as (process, _):
         yield process
 
 
@@ -118,7 +118,7 @@ def _recorded(sensor: str, path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _started(
+def started(
     command: list[str | Path], log: Path, more: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A process and the line of JSON with which it says that it is ready."""
