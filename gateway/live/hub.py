@@ -44,6 +44,16 @@ class Hub:
         """How many there are now."""
         return len(self._readers)
 
+    @property
+    def open_readers(self) -> tuple[Reader, ...]:
+        """Them."""
+        return tuple(self._readers)
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the log is read."""
+        return self._follower is not None
+
     async def open(self, wanted: Wanted, principal: str, shown: Shown, after: str | None = None) -> Reader:
         """A reader that goes on behind the id `after`, or begins now; to be given to `leave` in the end.
 
