@@ -118,8 +118,9 @@ def keda_schemas() -> dict[str, Tree]:
     module = json.loads(done.stdout)
     assert module["Sum"] == "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=", "another KEDA than was checked"
     schemas = {}
-    for file in (Path(module["Dir"]) / "config" / "crd" / "bases").glob("keda.sh_*.yaml"):
-        definition = yaml.safe_load(file.read_text())
+    for name in ("scaledobjects", "triggerauthentications"):
+        file = Path(module["Dir"]) / "config" / "crd" / "bases" / f"keda.sh_{name}.yaml"
+        definition = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         schemas[definition["spec"]["names"]["kind"]] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return schemas
 

@@ -61,9 +61,10 @@ def windows(
     revision: int = 0,
     **features: Any,
 ) -> Windows:
-    """`n` windows, one behind the other; their features by name, x_rms and x_mean when none is named."""
+    """`n` windows, one behind the other; features by name, else three: one with a point in its name, as bands have."""
     start = t0 + np.arange(n, dtype=np.int64) * (width_ns or SECOND)
-    named = features or {"x_rms": np.arange(n) / 3, "x_mean": -np.arange(n, dtype=np.float64)}
+    usual = {"x_rms": np.arange(n) / 3, "x_mean": -np.arange(n, dtype=np.float64), "x_power_0.5_1hz": np.arange(n) / 7}
+    named = features or usual
     columns = {name: np.broadcast_to(np.asarray(values, np.float64), n).copy() for name, values in named.items()}
     end = start + (width_ns or SECOND)
     counts, revisions = np.full(n, count, np.int64), np.full(n, revision, np.int64)

@@ -124,9 +124,9 @@ async def test_windows_come_back_by_start_and_session(bench: Bench, store: Store
     await store.put_windows([windows(3, session="s2"), windows(2, session="s1", x_rms=[1 / 3, np.nan], z_min=5e-324)])
     await bench.settle(store)
     found = await store.windows(WHOLE, **EVERY)
-    assert found.column_names == ["t", "end", "session", "count", "x_mean", "x_rms", "z_min"]
+    assert found.column_names == ["t", "end", "session", "count", "x_mean", "x_power_0.5_1hz", "x_rms", "z_min"]
     whole, text, number = pa.int64(), pa.string(), pa.float64()
-    assert found.schema.types == [whole, whole, text, whole, number, number, number]
+    assert found.schema.types == [whole, whole, text, whole, number, number, number, number]
     keys = [(r["t"], r["end"], r["session"], r["count"]) for r in rows(found)]
     assert keys == [
         (T0, T0 + SECOND, "s1", 100),
