@@ -18,7 +18,7 @@ def anomalies(views: Views, prefix: str) -> Board:
     numbers = (
         Number("anomalies", "Anomalies", view, every),
         Number("open", "Still open", view, count("open", "Still open", where="is_open: true")),
-        Number("critical", "Critical", view, critical, color=CRITICAL),
+        Number("critical", "Critical", view, critical),
         Number("devices", "Devices concerned", view, distinct("devices", "Devices", "device")),
     )
     time = over_time(view)

@@ -1,7 +1,7 @@
 """The dashboard a person opens first: who is there, what arrives, and where they are."""
 
 from sensorline.kibana.boards import Board, Panel
-from sensorline.kibana.charts import CRITICAL, Number, Plot, Table
+from sensorline.kibana.charts import Number, Plot, Table
 from sensorline.kibana.columns import by, count, distinct, latest, over_time
 from sensorline.kibana.maps import Map
 from sensorline.kibana.views import Views, object_id
@@ -15,9 +15,7 @@ def fleet(views: Views, prefix: str) -> Board:
         Number("devices", "Devices seen", readings, distinct("devices", "Devices", "device")),
         Number("readings", "Readings", readings, every),
         Number("sensors", "Kinds of sensor", readings, distinct("sensors", "Sensors", "sensor")),
-        Number(
-            "open", "Open anomalies", anomalies, count("open", "Open anomalies", where="is_open: true"), color=CRITICAL
-        ),
+        Number("open", "Open anomalies", anomalies, count("open", "Open anomalies", where="is_open: true")),
     )
     by_device = by(readings, "device", "Device", size=10, order="readings")
     by_sensor = by(readings, "sensor", "Sensor", size=10, order="readings")

@@ -1,7 +1,7 @@
 """Whether everything arrived: what is missing, came again, came late or was dropped, and whose clock is wrong."""
 
 from sensorline.kibana.boards import Board, Control, Panel
-from sensorline.kibana.charts import BLUE, CRITICAL, RED, WARNING, YELLOW, Number, Plot, Table
+from sensorline.kibana.charts import BLUE, CRITICAL, RED, YELLOW, Number, Plot, Table
 from sensorline.kibana.columns import Column, by, count, distinct, latest, newest, number, over_time
 from sensorline.kibana.views import View, Views, object_id
 
@@ -12,9 +12,9 @@ def quality(views: Views, prefix: str) -> Board:
     wrong = count("wrong", "Sessions with a wrong clock", where="clock_is_skewed: true")
     numbers = (
         Number("sessions", "Sessions", view, distinct("sessions", "Sessions", "session")),
-        Number("missing", "Batches missing", view, _missing(), color=CRITICAL),
+        Number("missing", "Batches missing", view, _missing()),
         Number("dropped", "Readings dropped by devices", view, _dropped()),
-        Number("wrong", "Sessions with a wrong clock", view, wrong, color=WARNING),
+        Number("wrong", "Sessions with a wrong clock", view, wrong),
     )
     devices = by(view, "device", "Device", size=20, order="missing")
     time = over_time(view)
@@ -68,8 +68,8 @@ def _clocks(view: View) -> Table:
             number("late", "Late", "sum", "late_batches"),
             number("duplicate", "Received again", "sum", "duplicate_batches"),
             _dropped(),
-            number("ahead", "Clock least ahead", "min", "clock_offset_ns"),
-            number("behind", "Clock most ahead", "max", "clock_offset_ns"),
+            number("least", "Least clock offset", "min", "clock_offset_ns"),
+            number("greatest", "Greatest clock offset", "max", "clock_offset_ns"),
             latest(view, "basis", "Known by", "clock_basis"),
         ),
         sort="missing",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sensorline.kibana import lens, maps
-from sensorline.kibana.charts import Chart
+from sensorline.kibana.charts import Chart, Number
 from sensorline.kibana.lens import kql
 from sensorline.kibana.maps import Map
 from sensorline.kibana.views import TYPE_VERSIONS, Document, View, reference, saved_object
@@ -103,7 +103,7 @@ def saved(board: Board) -> Document:
 
 def _panel(panel: Panel, x: int, y: int) -> Document:
     shown = panel.shown
-    is_map = isinstance(shown, Map)
+    is_map, is_number = isinstance(shown, Map), isinstance(shown, Number)  # a number says itself what it is
     by_value = maps.attributes(shown) if isinstance(shown, Map) else lens.attributes(shown)
     more: Document = {"hiddenLayers": [], "isLayerTOCOpen": False, "openTOCDetails": []} if is_map else {}
     return {
@@ -112,7 +112,7 @@ def _panel(panel: Panel, x: int, y: int) -> Document:
         "title": shown.title,
         "panelIndex": shown.key,
         "gridData": {"x": x, "y": y, "w": panel.width, "h": panel.height, "i": shown.key},
-        "embeddableConfig": {"attributes": by_value, "enhancements": {}, "hidePanelTitles": False} | more,
+        "embeddableConfig": {"attributes": by_value, "enhancements": {}, "hidePanelTitles": is_number} | more,
     }
 
 

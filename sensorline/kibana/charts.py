@@ -1,7 +1,7 @@
 """Charts as plain values."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sensorline.kibana.columns import Column
@@ -17,14 +17,13 @@ CRITICAL, WARNING, INFO = "#cc5642", "#d6bf57", "#6092c0"
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One large number."""
+    """One large number; its title is its label."""
 
     key: str
     title: str
     view: View
     column: Column
     where: str = ""
-    color: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ Chart: TypeAlias = Number | Plot | Table
 def columns_of(chart: Chart) -> Iterator[Column]:
     """Its columns, those that divide first, as they are asked of Elasticsearch."""
     if isinstance(chart, Number):
-        yield chart.column
+        yield replace(chart.column, label=chart.title)
     elif isinstance(chart, Plot):
         if chart.split is not None:
             yield chart.split

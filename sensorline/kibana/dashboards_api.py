@@ -4,7 +4,7 @@ It has no maps: a dashboard with one can only be imported.
 """
 
 from sensorline.kibana.boards import Board, Panel
-from sensorline.kibana.charts import Chart, Number, Plot, Table
+from sensorline.kibana.charts import Chart, Number, Plot, Table, columns_of
 from sensorline.kibana.columns import Column
 from sensorline.kibana.fields import RECORDS
 from sensorline.kibana.maps import Map
@@ -58,15 +58,12 @@ def _panel(panel: Panel, x: int, y: int) -> Document:
 
 
 def _config(chart: Chart) -> Document:
-    shared: Document = {"title": chart.title}
-    if chart.where:
-        shared["query"] = _kql(chart.where)
+    shared: Document = {"query": _kql(chart.where)} if chart.where else {}
     if isinstance(chart, Number):
-        metric = _metric(chart.column) | {"type": "primary"}
-        if chart.color:
-            metric["color"] = {"type": "static", "color": chart.color}
+        (column,) = columns_of(chart)
+        metric = {"type": "primary"} | _metric(column)
         return shared | {"type": "metric", "data_source": _source(chart.view), "metrics": [metric]}
-    return shared | (_plot(chart) if isinstance(chart, Plot) else _table(chart))
+    return shared | {"title": chart.title} | (_plot(chart) if isinstance(chart, Plot) else _table(chart))
 
 
 def _plot(plot: Plot) -> Document:

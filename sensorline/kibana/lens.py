@@ -104,8 +104,7 @@ def _order(column: Column) -> Document:
 
 def _visualization(chart: Chart) -> Document:
     if isinstance(chart, Number):
-        state: Document = {"layerId": LAYER, "layerType": "data", "metricAccessor": chart.column.key}
-        return state | ({"color": chart.color} if chart.color else {})
+        return {"layerId": LAYER, "layerType": "data", "metricAccessor": chart.column.key}
     return _plot(chart) if isinstance(chart, Plot) else _table(chart)
 
 

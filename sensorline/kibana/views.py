@@ -56,7 +56,7 @@ _LABELS: dict[str, dict[str, str]] = {
         "late_batches": "Batches late",
         "dropped_readings": "Readings dropped by the device",
         "rejected_readings": "Readings rejected",
-        "clock_offset_ns": "Clock offset",
+        "clock_offset_ns": "Clock offset (to be added to its times)",
         "clock_is_skewed": "Clock is wrong",
     },
     "windows": {"@timestamp": "Start", "end": "End", "device": "Device", "sensor": "Sensor", "count": "Readings"},
