@@ -14,7 +14,8 @@ So here
     encrypted message (415)              goes on where it stopped once the password or the key is mended
     a message that is wrong (400,        is as it is, but for Android: it is answered 200 with [] and the header
     409, 413, 422)                       Sensorline-Error, for it would block its queue.  It is refused all the same:
-                                         counted (`sensorline_batches_refused_total`), and logged with its path
+                                         logged with its path and, once its body was read, counted
+                                         (`sensorline_batches_refused_total`)
     no body at all                       is 200: the apps send that when a friend is removed
 """
 

@@ -1,4 +1,4 @@
-"""The big list of naughty strings in every text field of both dialects: refused, or found again unchanged."""
+"""The big list of naughty strings in every text field of every dialect: refused, or found again unchanged."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.gateway.read_world import Person, settle
 
 UNLIMITED = {"requests_per_s": 1e6, "requests_burst": 1_000_000}
 PROTECTED = ("/v1/devices", "/v1/stats", "/metrics")
-Make = Callable[[str, int], dict[str, Any]]
+Make = Callable[[str, int], Any]
 
 
 def series(**changed: Any) -> dict[str, Any]:
@@ -106,6 +106,44 @@ NAMES: dict[str, tuple[str, Make]] = {
 }
 
 
+def fix(k: int, **changed: Any) -> dict[str, Any]:
+    return {"_type": "location", "tst": T0 // 10**9 + k, "lat": 1, "lon": 2} | changed
+
+
+def pack(k: int, **changed: Any) -> list[dict[str, Any]]:
+    return [{"n": "own", "t": T0 // 10**9 + k, "v": 1} | changed]
+
+
+NAMES |= {
+    "owntracks type": ("/v1/owntracks", lambda text, k: fix(k, _type=text)),
+    "owntracks topic": ("/v1/owntracks", lambda text, k: fix(k, topic=text)),
+    "owntracks unknown key": ("/v1/owntracks", lambda text, k: fix(k) | {text: 1}),
+    "owntracks connection": ("/v1/owntracks", lambda text, k: fix(k, conn=text)),
+    "senml name": ("/v1/senml", lambda text, k: pack(k, n=text)),
+    "senml base name": ("/v1/senml", lambda text, k: pack(k, bn=text)),
+    "senml unit": ("/v1/senml", lambda text, k: pack(k, u=text)),
+    "senml unknown key": ("/v1/senml", lambda text, k: pack(k, **{text: 1})),
+}
+
+# messages that nobody numbered: by their time
+UNNUMBERED: dict[str, tuple[str, Make, str, Callable[[dict[str, Any], int], Any]]] = {
+    "owntracks text": (
+        "/v1/owntracks",
+        lambda text, k: fix(k, _type="transition", event="enter", desc=text),
+        "annotation",
+        lambda columns, i: columns["text"][i].removeprefix("enter "),
+    ),
+    "owntracks network": ("/v1/owntracks", lambda text, k: fix(k, SSID=text), "network", lambda c, i: c["ssid"][i]),
+    "owntracks extra": ("/v1/owntracks", lambda text, k: fix(k, x=text), "location", lambda c, i: c["extra"][i]["x"]),
+    "senml text": (
+        "/v1/senml",
+        lambda text, k: [{"n": "own", "t": T0 // 10**9 + k, "vs": text}],
+        "own",
+        lambda columns, i: columns["extra"][i]["value"],
+    ),
+}
+
+
 async def answers(world: World, route: str, make: Make) -> list[httpx.Response]:
     """What each string is answered, in order; the string's number is the message's seq."""
     token = world.tokens.get("pi") or await world.device("pi")
@@ -140,6 +178,23 @@ async def test_a_text_is_refused_or_found_again_unchanged(field: str) -> None:
                 assert value == sent
         exported = await person.get("/v1/export", device="pi", format="arrow")
         assert exported.status_code == 200
+
+
+@needs_strings
+@pytest.mark.parametrize("field", UNNUMBERED)
+async def test_a_text_in_what_nobody_numbered_is_found_again_unchanged(field: str) -> None:
+    route, make, sensor, told = UNNUMBERED[field]
+    async with gateway(limits=UNLIMITED) as world:
+        found = await answers(world, route, make)
+        assert {a.status_code for a in found} <= {200, *range(400, 500)}
+        taken = {k for k, answer in enumerate(found) if answer.status_code == 200}
+        assert len(taken) > len(found) * 0.9
+        await settle(world)
+        person = Person(world, await world.services.enrolment.add_operator("v", "viewer"))
+        span = {"device": "pi", "sensor": sensor, "from_": T0, "to": T0 + 10**12}
+        columns = (await person.get("/v1/readings", **span)).json()["columns"]
+        kept = {(t - T0) // 10**9: told(columns, i) for i, t in enumerate(columns["t"])}
+        assert kept == {k: strings()[k] for k in taken}
 
 
 @needs_strings
