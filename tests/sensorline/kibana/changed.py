@@ -10,13 +10,19 @@ from sensorline.kibana.validate import Finding, validate
 
 Object = dict[str, Any]
 FIELDS = bundle().fields()
+_TEXT = ndjson(bundle().objects())
+
+
+def fresh() -> list[Object]:
+    """The saved objects, to be changed at will."""
+    return [json.loads(line) for line in _TEXT.splitlines()]
 
 
 class Lines:
     """The saved objects, to be broken."""
 
     def __init__(self) -> None:
-        self.objects: list[Object] = bundle().objects()
+        self.objects = fresh()
 
     def of(self, type_: str, name: str) -> Object:
         (found,) = [o for o in self.objects if (o["type"], o["id"]) == (type_, f"sensorline-{name}")]
