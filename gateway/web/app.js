@@ -3,6 +3,7 @@
 import { api, ApiError, isAborted } from "./lib/api.js";
 import { h, replace, say } from "./lib/dom.js";
 import { icon } from "./lib/icons.js";
+import { isWithin } from "./lib/within.js";
 
 /**
  * What a page's `render(root, context)` is given.  `signal` aborts when one leaves it.
@@ -29,7 +30,7 @@ const linkState = /** @type {HTMLElement} */ (document.getElementById("link"));
 let leaving = new AbortController();
 
 /** The page's name, its arguments and its query, as the address says. */
-export function place() {
+function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...params] = path.split("/").map(decodeURIComponent);
   return { name: name || "fleet", params, query: new URLSearchParams(query) };
@@ -111,7 +112,8 @@ async function start() {
   try {
     const [me, web] = await Promise.all([api.get("/v1/me"), api.get("/v1/web")]);
     let first = true;
-    const go = () => {
+    const go = (/** @type {Event | undefined} */ event = undefined) => {
+      if (isWithin(event, place())) return;
       void show(me, web);
       if (!first) main.focus({ preventScroll: true });
       first = false;

@@ -1,7 +1,5 @@
 // Moves within a page: the address changes, the page stays, and the shell does not draw it anew.
 
-import { place } from "../app.js";
-
 /** Address of a page of the dashboard; what is null or empty is left out.
  * @param {string} path  `anomalies/<id>` @param {Record<string, string | null | undefined>} [query] */
 export function address(path, query = {}) {
@@ -9,17 +7,25 @@ export function address(path, query = {}) {
   return `#/${path.split("/").map(encodeURIComponent).join("/")}${said.size ? `?${said}` : ""}`;
 }
 
+/** @typedef {{name: string, params: string[], query: URLSearchParams}} At
+ * @type {{name: string, moved: (at: At) => void} | null} */
+let here = null;
+
 /** Tell `moved` when the address changes and still names this page (a link, Back), until `signal` aborts.
- * @param {string} name @param {(at: {params: string[], query: URLSearchParams}) => void} moved @param {AbortSignal} signal */
+ * @param {string} name @param {(at: At) => void} moved @param {AbortSignal} signal */
 export function within(name, moved, signal) {
-  const heard = (/** @type {HashChangeEvent} */ event) => {
-    if (!event.newURL) return; // the shell's own "Try again"
-    const at = place();
-    if (at.name !== name) return;
-    event.stopImmediatePropagation(); // capturing comes first: the shell listens in the bubbling phase
-    moved(at);
-  };
-  addEventListener("hashchange", heard, { capture: true, signal });
+  const mine = (here = { name, moved });
+  signal.addEventListener("abort", () => {
+    if (here === mine) here = null;
+  });
+}
+
+/** For the shell: whether the page that stands takes this move itself.  What the shell asks for ("Try again") is no move.
+ * @param {Event | undefined} event @param {At} at */
+export function isWithin(event, at) {
+  if (here?.name !== at.name || !(event instanceof HashChangeEvent) || !event.newURL) return false;
+  here.moved(at);
+  return true;
 }
 
 /** The address says this from now on; nobody is told, and Back does not stop here. @param {string} to */
