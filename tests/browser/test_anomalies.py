@@ -21,7 +21,7 @@ def finding(page: Page, id_: str) -> Any:
 
 def test_one_is_read_and_confirmed_with_a_note(browser: Browser, inbox: Inbox) -> None:
     one = unjudged(inbox)
-    with opened(browser, inbox.at, "anomalies") as page:
+    with opened(browser, inbox, "anomalies") as page:
         expect(page.locator("a.finding").first).to_be_visible()
         shots(page, "anomalies-list")
         finding(page, one["id"]).click()
@@ -45,7 +45,7 @@ def test_one_is_read_and_confirmed_with_a_note(browser: Browser, inbox: Inbox) -
 
 def test_a_judgement_is_changed_and_taken_back(browser: Browser, inbox: Inbox) -> None:
     one = unjudged(inbox)
-    with opened(browser, inbox.at, f"anomalies/{one['id']}") as page:
+    with opened(browser, inbox, f"anomalies/{one['id']}") as page:
         page.get_by_role("button", name="Dismiss").click()
         expect(page.locator(".said")).to_contain_text("Dismissed by admin")
         label = inbox.label(one["id"])
@@ -60,7 +60,7 @@ def test_a_judgement_is_changed_and_taken_back(browser: Browser, inbox: Inbox) -
 
 def test_a_note_is_not_lost_when_the_station_is_away(browser: Browser, inbox: Inbox) -> None:
     one = unjudged(inbox)
-    with opened(browser, inbox.at, f"anomalies/{one['id']}") as page:
+    with opened(browser, inbox, f"anomalies/{one['id']}") as page:
         page.get_by_label("Note").fill("a long story")
         page.context.set_offline(True)
         page.get_by_role("button", name="Confirm").click()
@@ -75,7 +75,7 @@ def test_a_note_is_not_lost_when_the_station_is_away(browser: Browser, inbox: In
 
 
 def test_by_keyboard_alone(browser: Browser, inbox: Inbox) -> None:
-    with opened(browser, inbox.at, "anomalies?judged=new&open=no") as page:
+    with opened(browser, inbox, "anomalies?judged=new&open=no") as page:
         expect(page.locator("a.finding").nth(1)).to_be_visible()
         page.locator("#main").focus()
         page.keyboard.press("j")
@@ -103,7 +103,7 @@ def test_by_keyboard_alone(browser: Browser, inbox: Inbox) -> None:
 
 def test_a_viewer_sees_why_the_buttons_rest(browser: Browser, inbox: Inbox) -> None:
     one = unjudged(inbox)
-    with opened(browser, inbox.at, f"anomalies/{one['id']}", who=inbox.viewer) as page:
+    with opened(browser, inbox, f"anomalies/{one['id']}", as_viewer=True) as page:
         for name in ("Confirm", "Dismiss", "Seen"):
             button = page.get_by_role("button", name=name)
             expect(button).to_be_disabled()
@@ -119,7 +119,7 @@ def test_a_viewer_sees_why_the_buttons_rest(browser: Browser, inbox: Inbox) -> N
 def test_filters_are_in_the_address_and_hold(browser: Browser, inbox: Inbox) -> None:
     device = inbox.anomalies()[-1]["device"]
     kind = next(one["kind"] for one in inbox.anomalies(device=device))
-    with opened(browser, inbox.at, "anomalies") as page:
+    with opened(browser, inbox, "anomalies") as page:
         page.get_by_label("Device").select_option(device)
         page.get_by_label("Kind").select_option(kind)
         expect(page).to_have_url(re.compile(rf"#/anomalies\?device={device}&kind={kind}$"))
@@ -138,7 +138,7 @@ def test_filters_are_in_the_address_and_hold(browser: Browser, inbox: Inbox) -> 
 
 
 def test_what_is_found_comes_up_and_steals_nothing(browser: Browser, inbox: Inbox) -> None:
-    with opened(browser, inbox.at, "anomalies?judged=new") as page:
+    with opened(browser, inbox, "anomalies?judged=new") as page:
         first = page.locator("a.finding").first
         expect(first).to_be_visible()
         expect(page.locator("#link")).to_have_text("Live")
@@ -157,7 +157,7 @@ def test_what_is_found_comes_up_and_steals_nothing(browser: Browser, inbox: Inbo
 
 
 def test_on_a_phone_the_list_and_one_are_views_of_their_own(browser: Browser, inbox: Inbox) -> None:
-    with opened(browser, inbox.at, "anomalies", size=PHONE) as page:
+    with opened(browser, inbox, "anomalies", size=PHONE) as page:
         page.locator("a.finding").first.click()
         expect(page.locator(".found")).to_be_hidden()
         expect(page.locator(".details")).to_be_visible()
@@ -170,7 +170,7 @@ def test_on_a_phone_the_list_and_one_are_views_of_their_own(browser: Browser, in
 
 @pytest.mark.parametrize("id_", ["0" * 32, "nonsense"])
 def test_an_address_that_leads_to_none_says_so(browser: Browser, inbox: Inbox, id_: str) -> None:
-    with pytest.raises(AssertionError, match=r"404|422"), opened(browser, inbox.at, f"anomalies/{id_}") as page:
+    with opened(browser, inbox, f"anomalies/{id_}") as page:
         expect(page.get_by_role("alert")).to_contain_text("There is no such anomaly")
         page.get_by_role("link", name="All anomalies").click()
         expect(page.locator("a.finding").first).to_be_visible()

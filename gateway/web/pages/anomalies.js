@@ -231,7 +231,7 @@ class Inbox {
   }
 }
 
-const skeletons = () => h("div", { class: "found", "aria-hidden": "true" }, Array.from({ length: 6 }, () => h("div", { class: "finding skeleton" }, "…")));
+const skeletons = () => h("div", { class: "waits", "aria-hidden": "true" }, Array.from({ length: 6 }, () => h("div", { class: "finding skeleton" }, "…")));
 
 /** @param {boolean} isFiltered @param {boolean} hasNext */
 function empty(isFiltered, hasNext) {

@@ -19,13 +19,15 @@ export class Details {
     this.one = one;
     this.how = how;
     this.leaving = new AbortController();
+    this.heading = h("h2", { id: "details-title", tabindex: "-1", class: "grow" }, kindName(one.kind)); // may have the focus: never drawn anew
+    this.severity = h("span", { class: "chip" });
     this.facts = h("div", { class: "facts" });
     this.trail = h("div", { class: "trail" });
     this.samples = new Samples(this.leaving.signal);
     this.judge = judgeForm(one, how.may, this.leaving.signal, () => this.#said());
     this.el = h("article", { class: "details", "aria-labelledby": "details-title" },
       h("a", { class: "button quiet small back", href: how.back }, icon("left"), "All anomalies"),
-      this.facts, this.judge.el, this.samples.el,
+      h("div", { class: "row" }, this.heading, this.severity), this.facts, this.judge.el, this.samples.el,
       how.isAdmin ? h("section", { class: "card" }, h("h3", null, "What was said of it"), this.trail) : null);
     this.#drawFacts();
     void this.#whole();
@@ -79,8 +81,9 @@ export class Details {
     const [severity, tone] = SEVERITIES[one.severity] ?? [one.severity, ""];
     const around = { from: String(Math.floor(start(one) - AROUND_MS)), to: String(Math.ceil(one.end_ns / 1e6 + AROUND_MS)) };
     const sensor = { motion: "acceleration", device: "" }[one.stream] ?? one.stream;
+    say(this.severity, severity);
+    this.severity.className = `chip ${tone}`;
     replace(this.facts,
-      h("div", { class: "row" }, h("h2", { id: "details-title", tabindex: "-1", class: "grow" }, kindName(one.kind)), h("span", { class: `chip ${tone}` }, severity)),
       h("p", { class: "muted" }, kindMeaning(one.kind)),
       h("dl", { class: "terms" },
         term("Device", h("a", { href: address(`device/${one.device}`) }, one.device)),
