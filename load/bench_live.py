@@ -147,8 +147,8 @@ def distributed(folder: Path) -> list[str]:
     running = servers.up(folder / "servers", ("kafka", "elasticsearch"), kafka_port=0, elasticsearch_port=0)
     return [
         "--log", "kafka", "--store", "elasticsearch",
-        "--set", f"adapters.kafka.bootstrap={running.kafka}",
-        "--set", f'adapters.elasticsearch.urls=["{running.elasticsearch}"]',
+        "--set", f"adapters.kafka.bootstrap={running.bootstrap}",
+        "--set", f'adapters.elasticsearch.urls=["{running.elasticsearch_url}"]',
     ]  # fmt: skip
 
 
