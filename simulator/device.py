@@ -14,7 +14,7 @@ from ulid import ULID
 from edge.retry import Free, Hold, RetryIn, SetAside, decide
 from edge.transports import Answer, Transport
 from simulator.ledger import End, Ledger
-from simulator.speak import Spoken, native, sensor_logger
+from simulator.speak import Spoken, native, owntracks, sensor_logger
 from simulator.world import World
 from telemetry.batch import BatchId
 from telemetry.clock import Clock
@@ -50,7 +50,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Device:
-    """A device with one session; `dialect` is "native" or "sensor_logger"."""
+    """A device with one session (OwnTracks: one a day); `dialect` is "native", "sensor_logger" or "owntracks"."""
 
     name: str
     dialect: str
@@ -87,6 +87,8 @@ class Device:
             if is_stopped():
                 break
             spoken = self._speak(k)
+            if spoken is None:
+                continue
             id_, readings = spoken.expected.id, spoken.expected.readings
             # before it is on disk: a cancel in between finds it here, and its end is written behind its hand-over
             self.pending[id_] = readings
@@ -95,8 +97,10 @@ class Device:
             await self.backlog.put(spoken)
         await self.backlog.put(None)
 
-    def _speak(self, k: int) -> Spoken:
+    def _speak(self, k: int) -> Spoken | None:
         chunk = self.world.chunk(k)
+        if self.dialect == "owntracks":
+            return owntracks(self.name, chunk)
         if self.dialect == "native":
             return native(self.name, self.session, k, chunk)
         return sensor_logger(self.name, self.session, k, chunk, self.random)

@@ -8,12 +8,16 @@ from random import Random
 from simulator.behaviours import BEHAVIOURS
 from simulator.device import Pace
 from simulator.disturbances import KINDS, Disturbance, drawn
-from simulator.speak import NATIVE_PATH, SENSOR_LOGGER_PATH
+from simulator.speak import NATIVE_PATH, OWNTRACKS_PATH, SENSOR_LOGGER_PATH
 from simulator.world import SECOND_NS, World
 from telemetry.errors import Misconfigured
 
-DIALECTS = ("native", "sensor_logger")
-_ENDPOINT = {"native": (NATIVE_PATH, "zstd"), "sensor_logger": (SENSOR_LOGGER_PATH, "identity")}
+DIALECTS = ("native", "sensor_logger")  # of "both"
+_ENDPOINT = {
+    "native": (NATIVE_PATH, "zstd"),
+    "sensor_logger": (SENSOR_LOGGER_PATH, "identity"),
+    "owntracks": (OWNTRACKS_PATH, "identity"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Member:
 
     @property
     def dialect(self) -> str:
-        """ "native" or "sensor_logger"."""
+        """ "native", "sensor_logger" or "owntracks"."""
         return self.config.dialect if self.config.dialect != "both" else DIALECTS[self.n % 2]
 
     @property
@@ -109,8 +113,8 @@ def check(config: FleetConfig) -> None:
     unknown = set(config.behaviours) - set(BEHAVIOURS)
     if unknown or not config.behaviours:
         raise Misconfigured(f"behaviours are {', '.join(BEHAVIOURS)}, not {', '.join(sorted(unknown)) or 'none'}")
-    if config.dialect not in (*DIALECTS, "both"):
-        raise Misconfigured(f"dialect is native, sensor_logger or both, not {config.dialect!r}")
+    if config.dialect not in (*_ENDPOINT, "both"):
+        raise Misconfigured(f"dialect is {', '.join(_ENDPOINT)} or both, not {config.dialect!r}")
     if strange := sorted(set(config.disturb) - set(KINDS)):
         raise Misconfigured(f"disturbances are {', '.join(KINDS)}, not {', '.join(strange)}")
     if config.devices < 1 or config.backlog_max < 1 or (config.seconds is not None and config.seconds < 1):

@@ -3,6 +3,10 @@
 `native` sends the canonical batch.  `sensor_logger` sends what the phone app sends: its own names, values nested,
 key order, grouping and the optional accuracy varied.  What is expected is computed from the readings alone, never
 by the gateway's dialect: two roads to one hash.
+
+`owntracks` sends a second's position as that app does: whole seconds, metres, degrees, percent and km/h.  The readings
+that must come of it are those of the numbers so rounded; that they are its identity as well (`telemetry.unnumbered`)
+is shared with the dialect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +17,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from telemetry import wire
+from telemetry import unnumbered, wire
 from telemetry.batch import Batch, Series
 
 NATIVE_PATH = "/v1/batches"
 SENSOR_LOGGER_PATH = "/v1/sensor-logger"
+OWNTRACKS_PATH = "/v1/owntracks"
 
 _XYZ = {axis: axis for axis in "xyz"}
 _APP: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -44,6 +49,17 @@ _APP: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "battery": ("battery", {"level": "batteryLevel", "state": "batteryState", "low_power": "lowPowerMode"}),
 }
 _INVALID = {"bearing": -1, "bearingAccuracy": -1}  # what the app writes when a fix has none
+_CHARGE = {"unknown": 0, "unplugged": 1, "charging": 2, "full": 3}  # OwnTracks' `bs`
+_FIX = (  # ours, the app's, and how many of its units are one of ours
+    ("latitude", "lat", 1.0),
+    ("longitude", "lon", 1.0),
+    ("altitude", "alt", 1.0),
+    ("speed", "vel", 3.6),
+    ("bearing", "cog", 1.0),
+    ("horizontal_accuracy", "acc", 1.0),
+    ("vertical_accuracy", "vac", 1.0),
+)
+_EXACT = frozenset({"latitude", "longitude"})
 _WITH_ACCURACY = frozenset(_APP) - {"location", "battery"}
 
 
@@ -78,6 +94,32 @@ def sensor_logger(device: str, session: str, seq: int, chunk: Sequence[Series], 
     )
     batch = Batch(device, session, seq, tuple(series))
     return Spoken(SENSOR_LOGGER_PATH, "identity", body, batch, wire.content_hash(wire.encode(batch)))
+
+
+def owntracks(device: str, chunk: Sequence[Series]) -> Spoken | None:
+    """The second's first position as the app's message; None where it has none."""
+    by_sensor = {series.sensor: series for series in chunk if len(series)}
+    fix = by_sensor.get("location")
+    if fix is None:
+        return None
+    at_s = int(fix.t[0]) // 10**9
+    fields = {name: float(column[0] or 0) for name, column in fix.values.items()}
+    fields = {name: value for name, value in fields.items() if not np.isnan(value)}
+    message: dict[str, Any] = {"_type": "location", "tst": at_s, "topic": f"owntracks/sim/{device}"}
+    wanted: dict[str, float] = {}
+    for name, app, per_unit in _FIX:
+        if name in fields:
+            sent = fields[name] if name in _EXACT else round(fields[name] * per_unit)
+            message[app] = sent
+            wanted[name] = sent / per_unit
+    times = [at_s * 10**9]
+    series = [Series.of("location", times, {name: [value] for name, value in wanted.items()})]
+    if (battery := by_sensor.get("battery")) is not None:
+        percent, state = round(float(battery.values["level"][0] or 0) * 100), str(battery.values["state"][0])
+        message |= {"batt": percent, "bs": _CHARGE[state]}
+        series.append(Series.of("battery", times, {"level": [percent / 100], "state": [state]}))
+    batch = unnumbered.batch_of(device, "owntracks", series)
+    return Spoken(OWNTRACKS_PATH, "identity", orjson.dumps(message), batch, wire.content_hash(wire.encode(batch)))
 
 
 def _with_accuracy(series: Series, random: Random) -> Series:

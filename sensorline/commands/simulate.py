@@ -24,6 +24,7 @@ class Dialect(StrEnum):
 
     NATIVE = "native"
     SENSOR_LOGGER = "sensor_logger"
+    OWNTRACKS = "owntracks"
     BOTH = "both"
 
 

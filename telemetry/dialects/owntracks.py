@@ -32,11 +32,11 @@ SOURCE_ID_CHARS_MAX = 256
 Document = dict[str, Any]
 
 _ABOUT = ("_type", "topic", "tst")
-_POSITION: Mapping[str, tuple[str, float]] = {  # the app's field: ours, and the factor to our unit
+_POSITION: Mapping[str, tuple[str, float]] = {  # the app's field: ours, and how many of its units are one of ours
     "lat": ("latitude", 1.0),
     "lon": ("longitude", 1.0),
     "alt": ("altitude", 1.0),
-    "vel": ("speed", 1 / 3.6),
+    "vel": ("speed", 3.6),
     "cog": ("bearing", 1.0),
     "acc": ("horizontal_accuracy", 1.0),
     "vac": ("vertical_accuracy", 1.0),
@@ -147,14 +147,14 @@ def _time(document: Document) -> int:
 
 def _position(document: Document, *, required: bool) -> dict[str, float | bool | str]:
     row: dict[str, float | bool | str] = {}
-    for name, (ours, factor) in _POSITION.items():
+    for name, (ours, divisor) in _POSITION.items():
         value = _given(document, name)
         if value is None:
             if required and name in ("lat", "lon"):
                 raise Invalid(f"a location needs {name}", path=f"$.{name}")
             continue
         try:
-            row[ours] = checked(_field("location", ours), number(value) * factor)
+            row[ours] = checked(_field("location", ours), number(value) / divisor)
         except Wrong as e:
             raise Invalid(f"{name} {e.message}", path=f"$.{name}") from e
     return row

@@ -6,7 +6,7 @@ from random import Random
 import orjson
 import pytest
 
-from simulator.speak import native, sensor_logger
+from simulator.speak import native, owntracks, sensor_logger
 from simulator.world import World
 from telemetry import wire
 from telemetry.batch import READINGS_MAX
@@ -49,6 +49,24 @@ def test_native_gives_exactly_the_expected_content() -> None:
     assert wire.encode(batch) == spoken.body
     assert wire.content_hash(spoken.body) == spoken.content_hash
     assert batch.id == spoken.expected.id
+
+
+@pytest.mark.parametrize("behaviour", ["walk", "drive", "rest"])
+def test_owntracks_gives_exactly_the_expected_content(behaviour: str) -> None:
+    dialect, world, ids, sensors = load_dialect("owntracks"), World(9, behaviour, T0 + 123_456_789), set(), set()
+    for k in range(130):
+        spoken = owntracks("phone", world.chunk(k))
+        assert spoken is not None
+        parsed = dialect.parse(spoken.body, Sender("phone"), readings_max=READINGS_MAX)
+        (batch,) = parsed.batches
+        assert wire.encode(batch) == wire.encode(spoken.expected)
+        assert wire.content_hash(wire.encode(batch)) == spoken.content_hash
+        assert not parsed.rejected
+        ids.add(batch.id)
+        sensors |= {series.sensor for series in batch.series}
+    assert len(ids) == 130
+    assert sensors == {"location", "battery"}
+    assert owntracks("phone", []) is None
 
 
 def test_a_message_has_the_real_size() -> None:
