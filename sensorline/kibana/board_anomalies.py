@@ -85,7 +85,7 @@ def _devices(view: View) -> Table:
             by(view, "device", "Device", size=100, order="anomalies"),
             count("anomalies", "Anomalies"),
             number("worst", "Greatest score", "max", "score", decimals=1),
-            latest(view, "seen", "Latest", "@timestamp"),
+            newest(view, "seen", "Latest", "@timestamp"),
         ),
         sort="anomalies",
     )

@@ -14,7 +14,7 @@ from sensorline.kibana.charts import (
     Plot,
     Table,
 )
-from sensorline.kibana.columns import by, count, latest, number, over_time
+from sensorline.kibana.columns import by, count, latest, newest, number, over_time
 from sensorline.kibana.views import View, Views, object_id
 
 _AXES = (("x", RED, PALE_RED), ("y", GREEN, PALE_GREEN), ("z", BLUE, PALE_BLUE))
@@ -27,7 +27,7 @@ def device(views: Views, prefix: str) -> Board:
     level = latest(readings, "level", "Battery", "level", style="percent")
     fastest = number("fastest", "Fastest", "max", "speed", unit="m/s", decimals=1)
     numbers = (
-        Number("seen", "Last seen", readings, latest(readings, "seen", "Last seen", "@timestamp")),
+        Number("seen", "Last seen", readings, newest(readings, "seen", "Last seen", "@timestamp")),
         Number("readings", "Readings", readings, count("readings", "Readings")),
         Number("battery-now", "Battery", readings, level, where=battery),
         Number("fastest", "Fastest (GPS)", readings, fastest, where='sensor: "location"'),
@@ -130,7 +130,7 @@ def _sensors(view: View) -> Table:
         (
             by(view, "sensor", "Sensor", size=100, order="readings"),
             count("readings", "Readings"),
-            latest(view, "seen", "Last reading", "@timestamp"),
+            newest(view, "seen", "Last reading", "@timestamp"),
             latest(view, "session", "Session", "session"),
         ),
         sort="readings",

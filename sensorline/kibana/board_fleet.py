@@ -2,7 +2,7 @@
 
 from sensorline.kibana.boards import Board, Panel
 from sensorline.kibana.charts import Number, Plot, Table
-from sensorline.kibana.columns import by, count, distinct, latest, over_time
+from sensorline.kibana.columns import by, count, distinct, latest, newest, over_time
 from sensorline.kibana.maps import Map
 from sensorline.kibana.views import Views, object_id
 
@@ -43,11 +43,11 @@ def _last_seen(views: Views) -> Table:
         "Devices, last seen first",
         readings,
         (
-            by(readings, "device", "Device", size=500, order="readings"),
-            latest(readings, "seen", "Last seen", "@timestamp"),
+            by(readings, "device", "Device", size=500, order="seen"),
+            newest(readings, "seen", "Last seen", "@timestamp"),
             count("readings", "Readings"),
             distinct("sensors", "Sensors", "sensor"),
-            latest(readings, "battery", "Battery", "level", where='sensor: "battery"', style="percent"),
+            latest(readings, "battery", "Battery", "level", where='sensor: "battery" and level: *', style="percent"),
         ),
         sort="seen",
     )

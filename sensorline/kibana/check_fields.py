@@ -23,7 +23,7 @@ OPERATIONS: dict[str, frozenset[Group]] = {
 """What each operation can be asked of."""
 
 _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
-_NAMES = re.compile(r"([A-Za-z_@][\w.@]*)\s*(?::|<=?|>=?)")
+_NAMES = re.compile(r"([A-Za-z_@][\w.@]*)\s*(:\s*\*|:|<=?|>=?)")
 
 
 def operation(path: str, name: str, field: str, fields: Fields) -> Iterator[Finding]:
@@ -57,12 +57,12 @@ def geo(path: str, field: str, fields: Fields) -> Iterator[Finding]:
 
 
 def query(path: str, kql: str, fields: Fields) -> Iterator[Finding]:
-    """A query in Kibana's language: each field it names exists and is indexed."""
+    """A query in Kibana's language: each field it names exists, and is indexed unless `*` asks for any value."""
     names = _NAMES.findall(_TEXTS.sub('""', kql))
     if kql.strip() and not names:
         yield Finding(path, f"{kql!r} names no field", "write it as field: value")
-    for name in names:
-        yield from filterable(path, name, fields)
+    for name, asked in names:
+        yield from shown(path, name, fields) if asked.endswith("*") else filterable(path, name, fields)
 
 
 def filterable(path: str, name: str, fields: Fields) -> Iterator[Finding]:

@@ -166,11 +166,10 @@ def _unfiltered(column: Column) -> dict[str, Any]:
 
 
 def _kql(query: str) -> dict[str, Any]:
-    """Of `name: value`, which is all that is used."""
-    if not query:
-        return {"match_all": {}}
-    name, value = query.split(": ")
-    return {"bool": {"filter": [{"term": {name: json.loads(value)}}]}}
+    """Of `name: value` joined by `and`, which is all that is used."""
+    parts = (part.split(": ") for part in query.split(" and ")) if query else ()
+    asked = [{"exists": {"field": n}} if value == "*" else {"term": {n: json.loads(value)}} for n, value in parts]
+    return {"bool": {"filter": asked}}
 
 
 def _rows(answer: Mapping[str, Any], columns: list[Column]) -> Iterator[dict[str, Any]]:
