@@ -1,11 +1,14 @@
 """Logging in and out, as a person does it."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.world import Station, axe, login, shots, station, visit
+from tests.browser.world import WAIT_MS, Station, axe, login, shots, station, visit
+
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +156,23 @@ def enter(page: Page, at: Station, name: str, password: str) -> None:
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{at.url}/#/account")
+
+
+def test_who_tries_too_often_is_told_how_long_to_wait(at: Station, page: Page) -> None:
+    """The last one here: this address waits for ten minutes then."""
+    page.goto(f"{at.url}/login")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password", exact=True).fill("no good")
+    button, told = page.locator("#go"), page.get_by_role("alert")
+    for _ in range(6):
+        with page.expect_response("**/v1/login"):
+            button.click()
+        expect(told).to_be_visible()
+        if "Too many" in told.inner_text():
+            break
+    expect(told).to_contain_text(re.compile(r"Logging in is possible again in \d+ min"))
+    expect(button).to_have_attribute("aria-disabled", "true")
+    assert axe(page) == []
+    shots(page, "login-wait")
+    page.get_by_label("Password", exact=True).press("Enter")
+    expect(button).to_have_text("Wait …")
