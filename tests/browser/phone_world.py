@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import httpx
 import orjson
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Locator, Page
 
 from simulator.ledger import End
 from telemetry import wire
@@ -81,6 +81,10 @@ class Phone:
         """By a code in the address, as the QR code has it."""
         self.page.goto(f"{self.at.url}/phone{query}#code={code(self.at, self.device)}")
         self.page.wait_for_selector("#toggle:visible")
+
+    def code_field(self) -> Locator:
+        """The one that is shown."""
+        return self.page.get_by_role("textbox", name="Code")
 
     def start(self) -> None:
         """Tap."""
@@ -237,8 +241,10 @@ def _xyz(vector: dict[str, float]) -> dict[str, dict[str, float]]:
 
 
 def phone_journey(browser: Browser, at: Station, ledger_path: Path, device: str = "phone-journey") -> dict[str, Any]:
-    """From the code to `verify`, on any station: record, lose the network, reload without it, lose the station (where it
-    is a process of this test), come back.  The verifier's report, which the caller asserts to be four zeros."""
+    """From the code to `verify`, on any station; the verifier's report, which the caller asserts to be four zeros.
+
+    Record, lose the network, reload without it, lose the station (where it is a process of this test), come back.
+    """
     with phone(browser, at, device) as one:
         one.enrol()
         assert "#" not in one.page.url

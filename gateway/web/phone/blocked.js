@@ -37,7 +37,7 @@ export function blocked(root, why) {
   replace(
     root,
     h("section", { class: "card state", data: { tone: "bad", why }, "aria-labelledby": "blocked" },
-      h("h2", { id: "blocked", class: "title", role: "status" }, title),
+      h("div", { role: "status" }, h("h2", { id: "blocked", class: "title" }, title)),
       text.map((one) => h("p", null, one)),
       link && h("p", null, h("a", { class: "button primary wide", href: link[0] }, link[1])),
     ),

@@ -27,12 +27,13 @@ export class Sensors {
     const running = new AbortController();
     this.running = running;
     this.trouble = { motion: "asked", location: "asked" };
+    const asked = motionAllowed(); // first: it must be in the tap itself
     this.#watchPosition(running.signal); // the browser asks by itself
-    const motion = await motionAllowed();
+    void this.#watchBattery(running.signal); // needs no permission
+    const motion = await asked;
     if (running.signal.aborted) return;
     this.trouble.motion = motion;
     if (motion === "") this.#watchMotion(running.signal);
-    await this.#watchBattery(running.signal);
   }
 
   stop() {
@@ -100,6 +101,7 @@ async function motionAllowed() {
   const motion = /** @type {any} */ (globalThis.DeviceMotionEvent);
   if (!motion) return "missing";
   if (typeof motion.requestPermission === "function") {
+    // iOS, and Chromium since it has the same question
     const answer = await motion.requestPermission().catch(() => "denied"); // rejects outside of a tap
     return answer === "granted" ? "" : "denied";
   }

@@ -89,7 +89,7 @@ function sensorCard() {
 }
 
 function factCard() {
-  const values = ["Kept on this phone", "Oldest of them", "Last receipt", "Station"].map((name) => [name, h("dd", null, "–")]);
+  const values = ["Kept here", "Oldest of them", "Last receipt", "Station"].map((name) => [name, h("dd", null, "–")]);
   const list = h("dl", { class: "facts" }, values.map(([name, dd]) => h("div", null, h("dt", null, name), dd)));
   return { facts: h("section", { class: "card", "aria-label": "Delivery" }, list), values: values.map(([, dd]) => dd) };
 }

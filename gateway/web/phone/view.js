@@ -4,7 +4,7 @@ import { ago, bytes, duration, plural } from "../lib/format.js";
 
 export const SENSOR_NAMES = {
   acceleration: "Acceleration",
-  linear_acceleration: "Without gravity",
+  linear_acceleration: "Movement",
   gyroscope: "Rotation",
   orientation: "Orientation",
   location: "Position",
@@ -23,10 +23,12 @@ export function state(s) {
   const kept = `${plural(s.kept_readings, "reading")} kept`;
   const age = s.totals.oldest_ms === null ? "" : `, the oldest ${duration(Math.max(0, s.now_ms - s.totals.oldest_ms) / 1000)} old`;
   if (!s.is_enrolled) return { tone: "", title: "Not connected", detail: "This phone needs a code from the station." };
-  if (s.storage) return { tone: "bad", title: "This phone keeps nothing more", detail: "See below how to mend it." };
-  if (s.alarm) return { tone: "bad", title: "The station refuses this phone", detail: `${kept}${age}. ${s.is_recording ? "Recording goes on." : ""}` };
+  if (s.storage) return { tone: "bad", title: s.storage === "full" ? "The storage is full" : "The storage fails", detail: "Nothing more is kept on this phone; see below how to mend it." };
+  if (s.alarm) return { tone: "bad", title: "Refused by the station", detail: `${kept}${age}. ${s.is_recording ? "Recording goes on." : ""}` };
   if (!s.is_online || (s.failing && s.failing.failed > 1))
     return { tone: "warn", title: waitingFor(s), detail: `${kept}${age}. ${s.is_recording ? "Recording goes on." : "They go out by themselves."}` };
+  if (s.is_recording && s.trouble.motion === "asked")
+    return { tone: "accent", title: "Waiting for you", detail: "Allow motion and location where the browser asks." };
   if (s.is_recording)
     return { tone: "good", title: "Recording", detail: s.totals.batches > 2 ? `${kept}${age}, on the way.` : "What is recorded is at the station a second later." };
   if (s.kept_readings > 0) return { tone: "accent", title: "Sending what was kept", detail: `${kept}${age}.` };
@@ -72,7 +74,7 @@ export function facts(s, station) {
   const { totals } = s;
   const receipt = totals.last_receipt;
   return [
-    ["Kept on this phone", `${plural(s.kept_readings, "reading")}, ${bytes(totals.bytes)} of ${bytes(s.size_bytes_max)}`],
+    ["Kept here", `${plural(s.kept_readings, "reading")}, ${bytes(totals.bytes)} of ${bytes(s.size_bytes_max)}`],
     ["Oldest of them", totals.oldest_ms === null ? "–" : ago(totals.oldest_ms, s.now_ms)],
     ["Last receipt", receipt ? `${ago(receipt.at_ms, s.now_ms)}, batch ${receipt.seq}` : "none yet"],
     ["Station", station],
@@ -93,5 +95,5 @@ function value(sensor, values) {
   if (sensor === "location") return `${values.latitude.toFixed(5)}, ${values.longitude.toFixed(5)}`;
   const unit = { gyroscope: "rad/s", orientation: "rad" }[sensor] ?? "m/s²";
   const three = sensor === "orientation" ? [values.pitch, values.roll, values.yaw] : [values.x, values.y, values.z];
-  return `${three.map((x) => (typeof x === "number" ? x.toFixed(1).replace("-", "−") : "–")).join("  ")} ${unit}`;
+  return `${three.map((x) => (typeof x === "number" ? x.toFixed(1).replace("-", "−") : "–")).join(" ")} ${unit}`;
 }
