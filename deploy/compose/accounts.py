@@ -53,7 +53,7 @@ def ask(method: str, path: str, body: dict[str, Any]) -> None:
                 answer.read()
                 return
         except urllib.error.HTTPError as e:
-            if e.code < 500 and e.code not in (401, 429) or time.monotonic() > until_s:  # noqa: PLR2004
+            if (e.code < 500 and e.code not in (401, 429)) or time.monotonic() > until_s:
                 raise SystemExit(f"{method} {path}: {e.code} {e.read(500).decode(errors='replace')}") from e
         except OSError as e:
             if time.monotonic() > until_s:

@@ -1,4 +1,4 @@
-"""What the first start makes, made for real: `secrets.py` as a process, into a folder of the test."""
+"""What the first start makes, made for real: `make_secrets.py` as a process, into a folder of the test."""
 
 import importlib.util
 import os
@@ -42,7 +42,7 @@ class Secrets:
         """The service's own command."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return subprocess.run(
-            [sys.executable, "-I", DEPLOY / "compose" / "secrets.py", *arguments],
+            [sys.executable, "-I", DEPLOY / "compose" / "make_secrets.py", *arguments],
             env={"PATH": path, "SECRETS": str(self.root), "MOSQUITTO": str(self.mosquitto)},
             capture_output=True,
             text=True,

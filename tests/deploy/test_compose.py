@@ -225,7 +225,7 @@ def test_kibanas_address_of_elasticsearch_is_its_service() -> None:
     from tests.deploy.secrets_made import module
 
     settings = yaml.safe_load(
-        module("secrets").KIBANA.format(password="p", security_key="a", objects_key="b", reporting_key="c")
+        module("make_secrets").KIBANA.format(password="p", security_key="a", objects_key="b", reporting_key="c")
     )
     host = settings["elasticsearch.hosts"][0].removeprefix("http://").partition(":")[0]
     assert set(services()[host]["networks"]) & set(services()["kibana"]["networks"])

@@ -40,6 +40,8 @@ def test_kafka_takes_its_password_from_a_file(tmp_path: Path) -> None:
     config = adapters.configure(module, "kafka", KAFKA | {"sasl_password_file": str(file)})
     assert config.client()["sasl_plain_password"] == SECRET  # type: ignore[attr-defined]
     assert SECRET not in repr(config)
+    direct = adapters.configure(module, "kafka", KAFKA | {"sasl_password": SECRET})
+    assert SECRET not in f"{direct}{direct!r}", "secrets do not print"
     for wrong in ({}, {"sasl_password": "a", "sasl_password_file": str(file)}):
         with pytest.raises(Misconfigured, match="sasl_password"):
             adapters.configure(module, "kafka", KAFKA | wrong)

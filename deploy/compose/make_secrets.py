@@ -1,7 +1,7 @@
 """First start: every secret of compose.yaml, random, each in a file (0600) of the volume of who needs it.
 
-`secrets.py make` writes what is not there yet and changes nothing that is; `secrets.py show NAME` prints one that a
-person needs.  Runs as the user of all services, with no network and no capability.  Folders: SECRETS (default
+`make_secrets.py make` writes what is not there yet and changes nothing that is; `make_secrets.py show NAME` prints
+one that a person needs.  Runs as the user of all services, with no network and no capability.  Folders: SECRETS (default
 /secrets) and MOSQUITTO (default /mosquitto/sensorline), which the broker must know by the same path.
 """
 
@@ -33,11 +33,11 @@ xpack.reporting.encryptionKey: "{reporting_key}"
 def main(arguments: list[str]) -> int:
     """Exit code 0 when all is there."""
     os.umask(0o077)
-    if arguments[:1] == ["show"] and len(arguments) == 2:  # noqa: PLR2004
+    if arguments[:1] == ["show"] and len(arguments) == 2:
         print((ROOT / "setup" / f"{arguments[1]}.password").read_text())
         return 0
     if arguments != ["make"]:
-        print("usage: secrets.py make | show operator", file=sys.stderr)
+        print("usage: make_secrets.py make | show operator", file=sys.stderr)
         return 2
     for file, text in passwords().items():
         once(file, lambda text=text: text)
@@ -69,7 +69,7 @@ def broker() -> None:
         for left in ("dynamic-security.json", "gateway.password", "admin.password"):  # of a start that was cut off
             (MOSQUITTO / left).unlink(missing_ok=True)
         command = ["sensorline", "mqtt", "init", "--folder", str(MOSQUITTO), "--host", "0.0.0.0", "--plugin", PLUGIN]  # noqa: S104
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
     for name in ("gateway.password", "admin.password"):
         once(ROOT / "mqtt" / name, (MOSQUITTO / name).read_text)
 
