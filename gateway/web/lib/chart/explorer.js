@@ -8,7 +8,7 @@ import { marksOf } from "./marks.js";
 import { makePlot } from "./plot.js";
 import { cut, firstAt } from "./rows.js";
 import { tableOf } from "./table.js";
-import { bounded, lasting, padded, spanOf, zoomed } from "./window.js";
+import { before, bounded, lasting, padded, spanOf, zoomed } from "./window.js";
 
 /** @typedef {import("./plot.js").View} View @typedef {import("./legend.js").Field} Field @typedef {import("./marks.js").Mark} Mark
  * @typedef {{device: string, sensor: string, fields: Field[], first_ms: number | null, last_ms: number | null, follow_ms: number | null, view: View | null, signal: AbortSignal, moved: () => void, failed: (error: any) => void}} Options
@@ -101,7 +101,7 @@ export class Explorer {
   /** Look at this, and stay there. @param {View} view */
   go(view) {
     this.follow_ms = null;
-    this.view = bounded(view);
+    this.view = before(bounded(view), Math.max(this.now(), this.feed.newest ?? 0, this.options.last_ms ?? 0));
     this.options.moved();
     this.draw();
   }

@@ -22,7 +22,14 @@ export function legend(fields, toggled) {
     });
     return { button, value };
   });
-  const el = h("div", { class: "legend", role: "group", "aria-label": "Fields" }, shown.map((one) => one.button), at);
+  const later = fields.flatMap((field, k) => (field.shown ? [] : [shown[k].button]));
+  const more = h("button", { type: "button", class: "legend-field more", "aria-expanded": "false", onclick: () => {
+    for (const button of later) button.hidden = false;
+    later[0].focus();
+    more.remove();
+  } }, `${later.length} more ${later.length === 1 ? "field" : "fields"}`);
+  for (const button of later) button.hidden = true;
+  const el = h("div", { class: "legend", role: "group", "aria-label": "Fields" }, shown.map((one) => one.button), later.length ? more : null, at);
   return {
     el,
     values(when, values) {

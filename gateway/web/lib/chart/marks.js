@@ -39,5 +39,5 @@ function several(marks, go) {
   const tone = ["bad", "warn"].find((t) => marks.some((m) => m.tone === t)) ?? "accent";
   const words = `${marks.length} anomalies: zoom in to tell them apart`;
   return h("button", { type: "button", class: `mark ${tone}`, title: words, "aria-label": words, onclick: () => go({ from, to }) },
-    h("span", null, `${marks.length} anomalies`), h("span", null, marks.some((m) => m.severity !== marks[0].severity) ? "look closer" : marks[0].severity));
+    h("span", null, `${marks.length} found`), h("span", null, marks.some((m) => m.severity !== marks[0].severity) ? "look closer" : marks[0].severity));
 }

@@ -4,6 +4,7 @@
 
 export const SPAN_MS_MIN = 20;
 export const SPAN_MS_MAX = 400 * 86_400_000;
+const ROOM = 0.05;
 const TIME_MS_MAX = 9.2e12; // the year 2261: the store's times end soon after
 
 /** @param {View} view */
@@ -26,6 +27,12 @@ export const lasting = ({ to }, span_ms) => bounded({ from: to - span_ms, to });
 export function padded({ from, to }, share = 0.5) {
   const room = Math.max((to - from) * share, 1000);
   return bounded({ from: from - room, to: to + room });
+}
+
+/** With hardly anything behind `end`: there is nothing to see. @param {View} view @param {number} end @returns {View} */
+export function before({ from, to }, end) {
+  const over = to - (end + ROOM * (to - from));
+  return over > 0 ? { from: from - over, to: to - over } : { from, to };
 }
 
 /** Within the times there are, never upside down. @param {View} view @returns {View} */

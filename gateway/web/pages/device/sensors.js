@@ -17,7 +17,8 @@ export function fieldsOf(sensor, known) {
   const wanted = /** @type {Record<string, string[]>} */ (AT_FIRST)[sensor];
   const main = numeric.find((f) => !isAside(f.name));
   const same = numeric.filter((f) => !isAside(f.name) && f.unit === main?.unit).slice(0, CHARTED_MAX).map((f) => f.name);
-  return numeric.map((f) => ({ name: f.name, label: f.name.replaceAll("_", " "), unit: f.unit, shown: (wanted ?? same).includes(f.name) }));
+  const fields = numeric.map((f) => ({ name: f.name, label: f.name.replaceAll("_", " "), unit: f.unit, shown: (wanted ?? same).includes(f.name) }));
+  return [...fields.filter((f) => f.shown), ...fields.filter((f) => !f.shown)]; // the plain colours go to those that are seen
 }
 
 /** True where a table says more than a line: what the sensor measures is text, or is not known. @param {Known[]} known */

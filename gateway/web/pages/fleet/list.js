@@ -9,6 +9,7 @@ import { fits, ordered } from "./model.js";
 const BATCH = 40; // cards a frame
 const EVERY_MS = 250;
 const STILL_MS = 30_000; // while somebody is at it nothing moves
+const SORT_MS = 60_000; // and otherwise seldom
 
 export class List {
   /** @param {AbortSignal} signal @param {() => number} now */
@@ -21,7 +22,8 @@ export class List {
     /** @type {Set<string>} */
     this.dirty = new Set();
     this.filter = { name: "", state: "" };
-    this.touched = 0;
+    this.touched = Date.now();
+    this.sorted = 0;
     this.frame = 0;
     this.timer = 0;
     /** @type {WeakMap<Element, string>} */
@@ -106,6 +108,7 @@ export class List {
 
   /** What needs a look comes first; cards that stay in order stay where they are. */
   sort() {
+    this.sorted = Date.now();
     let before = null;
     for (const device of ordered([...this.cards.values()].map((one) => one.device), this.now())) {
       const { el } = /** @type {{card: Card}} */ (this.cards.get(device.name)).card;
@@ -126,7 +129,7 @@ export class List {
 
   /** Nobody moves, points or types: cards may change places. */
   get isStill() {
-    return Date.now() - this.touched > STILL_MS && !this.el.contains(document.activeElement);
+    return Date.now() - this.touched > STILL_MS && Date.now() - this.sorted > SORT_MS && !this.el.contains(document.activeElement);
   }
 
   close() {
