@@ -1,8 +1,8 @@
 """First start: every secret of compose.yaml, random, each in a file (0600) of the volume of who needs it.
 
 `make_secrets.py make` writes what is not there yet and changes nothing that is; `make_secrets.py show NAME` prints
-one that a person needs.  Runs as the user of all services, with no network and no capability.  Folders: SECRETS (default
-/secrets) and MOSQUITTO (default /mosquitto/sensorline), which the broker must know by the same path.
+one that a person needs.  Runs as the user of all services, with no network and no capability.  Folders: SECRETS
+(default /secrets) and MOSQUITTO (default /mosquitto/sensorline), which the broker must know by the same path.
 """
 
 import os
