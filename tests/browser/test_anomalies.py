@@ -23,6 +23,7 @@ def test_one_is_read_and_confirmed_with_a_note(browser: Browser, inbox: Inbox) -
     one = unjudged(inbox)
     with opened(browser, inbox, "anomalies") as page:
         expect(page.locator("a.finding").first).to_be_visible()
+        expect(page.get_by_text("Choose an anomaly to see what was measured")).to_be_visible()
         shots(page, "anomalies-list")
         finding(page, one["id"]).click()
         expect(page.locator(".details h2")).to_be_focused()

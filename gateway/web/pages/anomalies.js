@@ -174,7 +174,7 @@ class Inbox {
   async #drawDetails(takesFocus) {
     const id = this.chosen;
     this.layout?.classList.toggle("has-choice", Boolean(id));
-    if (id === this.details?.one.id) return;
+    if (this.details && id === this.details.one.id) return;
     this.#closed();
     if (!id) return replace(this.beside, h("div", { class: "empty hint-choose" }, h("p", null, "Choose an anomaly to see what was measured and to judge it.")));
     const one = this.findings.shown.find((known) => known.id === id) ?? (await this.#one(id));

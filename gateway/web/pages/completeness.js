@@ -34,6 +34,8 @@ class Completeness {
     this.sessions = [];
     /** @type {Map<string, {el: HTMLElement, drawn: string}>} */
     this.cards = new Map();
+    /** Session -> its place in the list. @type {Map<string, number>} */
+    this.places = new Map();
     this.list = h("ul", { class: "sessions", "aria-label": "Sessions" });
     this.nothing = h("div", null, h("div", { class: "sessions", "aria-hidden": "true" }, Array.from({ length: 4 }, () => h("div", { class: "card session skeleton" }, "…"))));
     this.told = h("p", { class: "muted small grow", role: "status" }, "Loading …");
@@ -59,6 +61,7 @@ class Completeness {
     const isOther = device !== this.device;
     [this.device, this.sort, this.shown] = [device, sort === "time" ? "time" : "trouble", PAGE];
     [this.devices.value, this.sorts.value] = [this.device, this.sort];
+    this.places.clear();
     amend(address("completeness", { device, sort: this.sort === "time" ? "time" : null }));
     if (isOther) this.again?.();
     else this.#draw();
@@ -88,7 +91,7 @@ class Completeness {
   }
 
   #draw() {
-    const sorted = [...this.sessions].sort((a, b) => (this.sort === "time" ? 0 : trouble(b) - trouble(a)) || b.last_received_ns - a.last_received_ns);
+    const sorted = this.#ordered();
     const shown = sorted.slice(0, this.shown);
     const keys = new Set(shown.map(key));
     for (const [known, { el }] of this.cards) if (!keys.has(known)) (el.remove(), this.cards.delete(known));
@@ -101,6 +104,16 @@ class Completeness {
     say(this.told, sorted.length ? `${plural(sorted.length, "session")}, ${bad ? `${bad} with something missing, dropped, refused, or a wrong clock` : "all of them complete"}` : "");
     if (sorted.length) replace(this.nothing);
     else replace(this.nothing, h("div", { class: "empty" }, h("h2", null, this.device ? `Nothing came of ${this.device} yet` : "No sessions yet"), h("p", null, "A session begins when a device starts to send."), h("a", { class: "button primary", href: "#/devices" }, "Set a device up")));
+  }
+
+  /** By what was wished when it was wished: sessions that still grow would change places under one's eyes.  New ones come first. */
+  #ordered() {
+    const by = (/** @type {Session} */ a, /** @type {Session} */ b) => (this.sort === "time" ? 0 : trouble(b) - trouble(a)) || b.last_received_ns - a.last_received_ns;
+    const sorted = [...this.sessions].sort(by);
+    const place = (/** @type {Session} */ one) => this.places.get(key(one)) ?? -1;
+    if (this.places.size) sorted.sort((a, b) => place(a) - place(b));
+    this.places = new Map(sorted.map((one, k) => [key(one), k]));
+    return sorted;
   }
 
   /** @param {Session} one */
