@@ -8,6 +8,7 @@ from sensorline.kibana.charts import Chart, Number, Plot, Table, columns_of
 from sensorline.kibana.columns import Column
 from sensorline.kibana.fields import RECORDS
 from sensorline.kibana.maps import Map
+from sensorline.kibana.place import Broken
 from sensorline.kibana.versions import parts
 from sensorline.kibana.views import Document, View
 
@@ -18,7 +19,10 @@ _PAGES = (10, 20, 30, 50, 100)
 
 def is_offered(version: str) -> bool:
     """Whether a Kibana of this version has the API, with its contract fixed."""
-    return bool(version) and parts(version, "version")[:2] >= SINCE
+    try:
+        return parts(version, "version")[:2] >= SINCE
+    except Broken:  # what does not tell its version may be any
+        return False
 
 
 def body(board: Board) -> Document:

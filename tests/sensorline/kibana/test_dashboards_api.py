@@ -175,7 +175,15 @@ def test_a_map_is_refused_here() -> None:
 
 @pytest.mark.parametrize(
     ("version", "offered"),
-    [("9.5.0", True), ("9.5.0-SNAPSHOT", True), ("10.0.0", True), ("9.4.9", False), ("8.19.1", False), ("", False)],
+    [
+        ("9.5.0", True),
+        ("9.5.0-SNAPSHOT", True),
+        ("10.0.0", True),
+        ("9.4.9", False),
+        ("8.19.1", False),
+        ("", False),
+        ("next", False),
+    ],
 )
 def test_the_contract_is_fixed_from_9_5_on(version: str, offered: bool) -> None:
     assert is_offered(version) is offered
