@@ -69,6 +69,10 @@ codes_refused = Counter(
     "sensorline_codes_refused", "Enrolment codes that were wrong, used or expired.", registry=REGISTRY
 )
 logins_refused = Counter("sensorline_logins_refused", "Logins with a wrong name or password.", registry=REGISTRY)
+live_readers = Gauge("sensorline_live_readers", "Live streams open now.", registry=REGISTRY)
+live_events_lost = Counter(
+    "sensorline_live_events_lost", "Events that readers were too slow for; each was told how many.", registry=REGISTRY
+)
 mqtt_accounts_failed = Counter(
     "sensorline_mqtt_accounts_failed",
     "Accounts that the broker could not be told of at once, by what: issued or ended; `sensorline mqtt sync` mends it.",

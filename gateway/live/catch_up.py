@@ -1,5 +1,6 @@
 """From where a reader broke off to now: through the log itself, then through the ring, then it is one of the others."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 
@@ -13,6 +14,7 @@ from telemetry.ports import ANOMALIES, BATCHES, Entry
 from telemetry.ports import Reader as LogReader
 
 POLL_WAIT_S = 0.2
+ROOM_WAIT_S = 10.0  # others wait for the lane
 TOO_SLOW = "this reader is too slow: it could not catch up"
 
 
@@ -48,11 +50,12 @@ class CatchUp:
         self._left_records = 2 * records_max  # it was in reach; who then stays behind does not read
 
     async def run(self, mark: Mark) -> None:
-        """Until the reader is one of the follower's.  Raises `LogUnavailable`."""
+        """Until the reader is one of the follower's.  Raises `LogUnavailable`, `TimeoutError` when it does not read."""
         await self._retell(mark)
         self._stream.caught_up()
         while not await self._through_ring():
-            await self._through_log()
+            async with self._follower.lanes:
+                await self._through_log()
             if self._left_records < 0:
                 self._join()
                 self._stream.reset(TOO_SLOW)
@@ -111,7 +114,8 @@ class CatchUp:
                 for reader, here in zip(readers, (own.batches, own.anomalies), strict=True):
                     for entry in await reader.poll(records_max=POLL_RECORDS, bytes_max=POLL_BYTES, wait_s=POLL_WAIT_S):
                         self._tell(entry)
-                        await self._reader.room()
+                        async with asyncio.timeout(ROOM_WAIT_S):
+                            await self._reader.room()
                     for partition, offset in (await reader.position()).items():  # gaps are behind it
                         here[partition] = max(offset, here.get(partition, 0))
         finally:

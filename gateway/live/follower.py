@@ -14,6 +14,7 @@ from telemetry.ports import ANOMALIES, BATCHES, Entry, Log, Topic
 
 logger = logging.getLogger(__name__)
 
+LANES = 8
 POLL_RECORDS = 100
 POLL_BYTES = 4 * 2**20
 POLL_WAIT_S = 5.0
@@ -32,6 +33,7 @@ class Follower:
         self.place = Place()
         self.ring = Ring(self.place, ring_bytes_max)
         self.readers: set[Reader] = set()
+        self.lanes = asyncio.Semaphore(LANES)  # readers that come back through the log at once, each by its own
         self._moved = asyncio.Event()
 
     async def start(self) -> None:

@@ -12,6 +12,7 @@ from gateway.live.outbox import Outbox
 from gateway.live.reader import Reader
 from gateway.live.seen import Shown
 from gateway.live.stream import Place, Stream, Wanted
+from telemetry import metrics
 from telemetry.clock import Clock
 from telemetry.errors import LogUnavailable, NotReady, RateLimited
 from telemetry.ports import Log
@@ -101,10 +102,12 @@ class Hub:
         if self._by_principal.total() >= self._limits.live_readers_max:
             raise NotReady("too many live streams are open", retry_after_s=RETRY_AFTER_S)
         self._by_principal[principal] += 1
+        metrics.live_readers.inc()
 
     def _left(self, principal: str) -> None:
         """One fewer; after the last one the log is let go."""
         self._by_principal[principal] -= 1
+        metrics.live_readers.dec()
         if self._by_principal[principal] <= 0:
             del self._by_principal[principal]
         if not self._by_principal and self._follower is not None:
@@ -152,6 +155,8 @@ class Hub:
             await CatchUp(follower, reader, records_max).run(mark)
         except LogUnavailable as e:
             logger.warning("a live stream ends: it cannot be caught up: %s", e.message)
+        except TimeoutError:
+            logger.info("a live stream ends: its reader comes back, and does not read")
         finally:
             self._catching_up.pop(reader, None)
             if reader not in follower.readers:

@@ -22,6 +22,7 @@ class Outbox:
         self._next = 0
         self._size_bytes = 0
         self._lost = 0
+        self.lost_in_all = 0
         self._last_id = ""
 
     def __len__(self) -> int:
@@ -80,5 +81,6 @@ class Outbox:
             if numbers := self._by_name.get(name):
                 self._size_bytes -= self._waiting.pop(numbers.popleft()).size_bytes
                 self._lost += 1
+                self.lost_in_all += 1
                 return True
         return False

@@ -6,6 +6,7 @@ from gateway.live.events import beat
 from gateway.live.feed import Seen
 from gateway.live.seen import SeenAnomaly
 from gateway.live.stream import Stream
+from telemetry import metrics
 from telemetry.clock import Clock
 
 SEND_BYTES = 64 * 2**10  # in one piece
@@ -20,6 +21,7 @@ class Reader:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._closed = False
+        self._counted = 0
 
     def take(self, seen: Seen, now_s: float) -> None:
         """The next record; never waits: what is too much gives way."""
@@ -52,6 +54,7 @@ class Reader:
         while not self._closed:
             now_s = self._clock.monotonic_s()
             self.stream.turn(now_s)
+            self._count()
             frames = self.stream.outbox.take(SEND_BYTES)
             if self.stream.outbox.has_room:
                 self._room.set()
@@ -61,6 +64,11 @@ class Reader:
             self._news.clear()
             await self._wait(min(until_s, until_s if closes_at_s is None else closes_at_s) - now_s)
         return None
+
+    def _count(self) -> None:
+        lost = self.stream.outbox.lost_in_all
+        metrics.live_events_lost.inc(lost - self._counted)
+        self._counted = lost
 
     def beat(self) -> bytes:
         """A sign of life, with the id to go on from where nothing waits."""
