@@ -97,7 +97,7 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
         _conflicts(made)
         told = client.post("/v1/people", json={"name": "vera", "role": "viewer"}).json()
         made.viewer = (told["name"], told["password"])
-        with fleet(at, devices=4, disturb="fall,stuck"):
+        with fleet(at, devices=2, disturb="fall,stuck"):
             made.simulate("past", devices=2)
             until(lambda: len(made.anomalies()) >= 6, DETECT_WAIT_S)
             yield made

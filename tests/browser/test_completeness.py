@@ -16,7 +16,7 @@ def test_a_session_with_gaps_comes_first_and_names_them(browser: Browser, inbox:
         expect(first).to_contain_text("5 batches")
         expect(first).to_contain_text(f"14 readings in {len(GAPPY)} batches")
         expect(first.get_by_role("img")).to_have_attribute("aria-label", "received 58 %, missing 42 %")
-        expect(page.locator(".session").nth(4)).to_be_visible()  # the fleet's
+        expect(page.locator(".session").nth(3)).to_be_visible()  # the fleet's
         shots(page, "completeness")
         page.get_by_text("What the words mean").click()
         expect(page.get_by_text("Batches that came again; nothing is stored twice.")).to_be_visible()
@@ -29,7 +29,7 @@ def test_one_device_by_the_address(browser: Browser, inbox: Inbox) -> None:
         expect(page.locator(".session")).to_have_count(1)
         expect(page.get_by_label("Order")).to_have_value("time")
         page.get_by_label("Device").select_option("")
-        expect(page.locator(".session").nth(4)).to_be_visible()
+        expect(page.locator(".session").nth(3)).to_be_visible()
         expect(page.locator(".session h2").first).not_to_have_text("double")  # the fleet still sends
         expect(page).to_have_url(re.compile(r"#/completeness\?sort=time$"))
         page.evaluate(

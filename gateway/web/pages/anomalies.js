@@ -138,8 +138,8 @@ class Inbox {
   #came(one) {
     const { findings } = this;
     const took = findings.take(one);
-    if (took === "waiting" && !findings.shown.length) void findings.show().then(() => this.#draw());
-    if (took !== "none") this.#draw();
+    if (took === "waiting" && !findings.shown.length && !findings.isLoading) void findings.show().then(() => this.#draw());
+    else if (took !== "none" && !findings.isLoading) this.#draw();
     if (one.id === this.details?.one.id && one.version >= this.details.one.version) this.details.update(one);
   }
 
@@ -213,9 +213,9 @@ class Inbox {
         if (!one) return;
         if (!this.context.can("operator")) return toast("You may look but not judge: that needs the role operator.", "bad");
         try {
-          one.label = await put(one, saying, this.signal);
-          this.#labelled(one);
-          if (this.details?.one.id === one.id) this.details.update({ ...one });
+          const now = { ...one, label: await put(one, saying, this.signal) };
+          this.#labelled(now);
+          if (this.details?.one.id === one.id) this.details.update(now);
         } catch (error) {
           if (!isAborted(error)) toast(`Not saved: ${/** @type {Error} */ (error).message}`, "bad");
         }

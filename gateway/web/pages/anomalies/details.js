@@ -16,7 +16,7 @@ const AROUND_MS = 30_000;
 export class Details {
   /** @param {Anomaly} one @param {{may: boolean, isAdmin: boolean, back: string, said: (one: Anomaly) => void}} how */
   constructor(one, how) {
-    this.one = one;
+    this.one = one = { ...one }; // its own: what is new is told by comparing
     this.how = how;
     this.leaving = new AbortController();
     this.heading = h("h2", { id: "details-title", tabindex: "-1", class: "grow" }, kindName(one.kind)); // may have the focus: never drawn anew

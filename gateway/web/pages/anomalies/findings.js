@@ -21,15 +21,20 @@ export class Findings {
     /** @type {string | null} */
     this.next = null;
     this.isFull = false; // more came live than is held
+    this.isLoading = false;
   }
 
   /** The first page, in place of all that is held. */
   async load() {
     this.next = null;
-    const page = await this.#page();
+    this.isLoading = true;
+    const page = await this.#page().finally(() => (this.isLoading = false));
+    const live = [...this.waiting.values()]; // the store is a moment behind: its page may lack them
     this.shown = page;
     this.waiting.clear();
     this.isFull = false;
+    for (const one of live) this.take(one);
+    if (!page.length) await this.show();
   }
 
   /** The next page, behind those that are shown. */
