@@ -5,7 +5,7 @@ import { duration, number, time } from "./format.js";
 import { makePlot } from "./chart/plot.js";
 
 /**
- * @typedef {{label: string, unit: string, values: (number | null)[], shown?: boolean}} Series  null: the row lacks it
+ * @typedef {{label: string, unit: string, values: (number | null)[], shown?: boolean, from_zero?: boolean}} Series  null: the row lacks it
  * @typedef {{t_ms: number[], series: Series[], spans?: {from_ms: number, to_ms: number, label: string, tone?: "good"|"warn"|"bad"|"accent"}[], height?: number}} Chart
  * `t_ms` strictly rising; `spans` are shaded; `height` in CSS pixels.
  */
@@ -30,7 +30,7 @@ export function chart(el, options) {
   const make = async () => {
     const mine = ++made;
     await sheet("/assets/styles/chart.css");
-    const fields = shown.series.map((s, k) => ({ name: s.label, label: s.label, unit: s.unit, shown: s.shown ?? true, fixed: k }));
+    const fields = shown.series.map((s, k) => ({ name: s.label, label: s.label, unit: s.unit, shown: s.shown ?? true, zero: s.from_zero ?? false, fixed: k }));
     const now = await makePlot(host, { fields });
     if (mine !== made) return now.destroy(); // destroyed or made anew in the meantime
     plot = now;

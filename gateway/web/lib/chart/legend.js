@@ -4,7 +4,7 @@ import { h, say } from "../dom.js";
 import { number } from "../format.js";
 import { tokenOf } from "./look.js";
 
-/** @typedef {{name: string, label: string, unit: string, shown: boolean, fixed?: number}} Field
+/** @typedef {{name: string, label: string, unit: string, shown: boolean, fixed?: number, zero?: boolean}} Field
  * `fixed`: the number that picks its colour, else its place. */
 
 /** @param {Field[]} fields @param {(k: number, shown: boolean) => void} toggled

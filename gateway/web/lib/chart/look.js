@@ -81,15 +81,17 @@ export function axes(units) {
 }
 
 /** A scale's range that does not tremble: it grows at once, and shrinks only when a good part of it is empty.
- * Where nothing is shown, the first scale stays, and others go with their axis. @param {boolean} [isMain] */
-export function steadyRange(isMain = true) {
+ * Where nothing is shown, the first scale stays, and others go with their axis.
+ * @param {boolean} [isMain] @param {boolean} [isFromZero]  for what is counted: half as high is half as much */
+export function steadyRange(isMain = true, isFromZero = false) {
   /** @type {[number, number] | null} */
   let kept = null;
   return (/** @type {any} */ _u, /** @type {number | null} */ low, /** @type {number | null} */ high) => {
     if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return isMain ? (kept ?? [0, 1]) : [null, null];
+    if (isFromZero) low = Math.min(low, 0);
     const span = high - low || Math.abs(high) * 0.1 || 1;
     const fits = kept && low >= kept[0] && high <= kept[1] && span > 0.55 * (kept[1] - kept[0]);
-    if (!fits) kept = [low - 0.12 * span, high + 0.12 * span];
+    if (!fits) kept = [isFromZero ? low : low - 0.12 * span, high + 0.12 * span];
     return kept;
   };
 }

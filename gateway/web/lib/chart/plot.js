@@ -36,7 +36,7 @@ export async function makePlot(host, { fields, cursor = {}, drawn, selected }) {
   const u = new /** @type {any} */ (window).uPlot(
     {
       width: Math.max(host.clientWidth, 50), height: Math.max(host.clientHeight, 50), ms: 1, legend: { show: false }, pxAlign: 0,
-      scales: { x: { time: true }, ...Object.fromEntries(units.map((_, k) => [`y${k}`, { range: steadyRange(k === 0) }])) },
+      scales: { x: { time: true }, ...Object.fromEntries(units.map((unit, k) => [`y${k}`, { range: steadyRange(k === 0, fields.some((f) => f.zero && f.unit === unit)) }])) },
       axes: axes(units),
       series: [{}, ...fields.flatMap((field, k) => lines(field, k, `y${units.indexOf(field.unit)}`))],
       bands: fields.map((field, k) => ({ series: [3 + k * PER_FIELD, 2 + k * PER_FIELD], fill: () => faint(colour(tokenOf(field.fixed ?? k)), BAND) })),
