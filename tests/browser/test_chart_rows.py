@@ -97,7 +97,8 @@ def test_an_answer_becomes_rows(page: Page) -> None:
     }
     found = rows(
         page,
-        "const r = m.fromAnswer(a, ['x', 'y'], 10); return [r.t, r.lo[0], r.hi[0], r.mid[0][1] === undefined, r.mid[1].length]",
+        "const r = m.fromAnswer(a, ['x', 'y'], 10);"
+        "return [r.t, r.lo[0], r.hi[0], r.mid[0][1] === undefined, r.mid[1].length]",
         answer,
     )
     assert found == [[5, 15], [0, 1], [4, 5], True, 2]
@@ -147,9 +148,10 @@ def test_an_axis_is_labelled_at_round_times(page: Page) -> None:
 
 
 def test_a_scale_does_not_tremble(page: Page) -> None:
-    body = "const r = m.steadyRange(); const first = r(0, 0, 10); return [first, r(0, 1, 9), r(0, 4, 5), m.steadyRange(false)(0, null, null)]"
+    body = """const r = m.steadyRange(); const first = r(0, 0, 10);
+      return [first, r(0, 1, 9), r(0, 4, 5), m.steadyRange(false)(0, null, null)]"""
     first, same, closer, none = run(page, "lib/chart/look.js", body)
-    assert first == same and first[0] < 0 < 10 < first[1]
+    assert first == same and first[0] < 0 and first[1] > 10
     assert closer[1] - closer[0] < 2 and none == [None, None]
 
 
@@ -168,17 +170,26 @@ def test_a_long_table_shows_evenly_chosen_rows(page: Page) -> None:
 
 def test_how_much_a_device_sends(page: Page) -> None:
     body = """const r = new m.Rates(); const out = [r.perSecond(1e12)];
-      for (let s = 0; s <= 20; s++) { r.add(1e12 + s * 1000, 100); if (s % 10 === 1) out.push(r.perSecond(1e12 + s * 1000)); }
+      for (let s = 0; s <= 20; s++) {
+        r.add(1e12 + s * 1000, 100);
+        if (s % 10 === 1) out.push(r.perSecond(1e12 + s * 1000));
+      }
       out.push(r.perSecond(1e12 + 22000), r.perSecond(1e12 + 40000), r.last(1e12 + 22000).length); return out"""
     assert run(page, "pages/fleet/model.js", body) == [0, None, 100, 90, 0, 59]
 
 
 def test_what_needs_a_look_comes_first(page: Page) -> None:
-    body = """const made = (name, seen, severity, battery) => { const d = new m.Device(name); d.seen_ms = seen; d.battery = battery ?? null;
-        if (severity) d.anomaly({id: name, severity, open: true, version: 1, label: null}); return d; };
+    body = """const made = (name, seen, severity, battery) => {
+        const d = new m.Device(name);
+        Object.assign(d, {seen_ms: seen, battery: battery ?? null});
+        if (severity) d.anomaly({id: name, severity, open: true, version: 1, label: null});
+        return d;
+      };
       const now = 1e12;
-      return m.ordered([made('live-10', now), made('live-9', now), made('never', null), made('low', now, null, {level: 0.05}), made('silent', now - 3.6e6),
-        made('quiet', now - 60000), made('warned', now, 'warning'), made('fell', now, 'critical')], now).map(d => d.name)"""
+      const devices = [made('live-10', now), made('live-9', now), made('never', null),
+        made('low', now, null, {level: 0.05}), made('silent', now - 3.6e6), made('quiet', now - 60000),
+        made('warned', now, 'warning'), made('fell', now, 'critical')];
+      return m.ordered(devices, now).map(d => d.name)"""
     assert run(page, "pages/fleet/model.js", body) == [
         "fell",
         "warned",
@@ -192,9 +203,11 @@ def test_what_needs_a_look_comes_first(page: Page) -> None:
 
 
 def test_an_anomaly_that_is_over_or_dismissed_is_not_open(page: Page) -> None:
-    body = """const d = new m.Device('a'); const one = {id: '1', severity: 'critical', open: true, version: 2, label: null};
-      const seen = []; for (const more of [{}, {open: false, version: 1}, {open: false, version: 3}, {version: 4}, {version: 5, label: {verdict: 'false'}}])
-      { d.anomaly({...one, ...more}); seen.push(d.open.size); } return seen"""
+    body = """const d = new m.Device('a');
+      const one = {id: '1', severity: 'critical', open: true, version: 2, label: null};
+      const then = [{}, {open: false, version: 1}, {open: false, version: 3}, {version: 4},
+        {version: 5, label: {verdict: 'false'}}];
+      return then.map(more => { d.anomaly({...one, ...more}); return d.open.size; })"""
     assert run(page, "pages/fleet/model.js", body) == [1, 1, 0, 1, 0]
 
 

@@ -60,7 +60,7 @@ class Device {
     await Promise.all([sheet("/assets/styles/chart.css"), sheet("/assets/styles/device.css"), vendor("uplot")]);
     const { root, signal, name } = this;
     replace(root, this.header.el, this.picked,
-      h("section", { class: "card chart-card", "aria-label": "Chart" }, this.controls.el, this.controls.where, this.stage, this.controls.help),
+      h("section", { class: "card chart-card", "aria-label": "Chart" }, this.controls.el, this.stage, this.controls.below, this.controls.help),
       h("div", { class: "beside-chart" },
         h("section", { class: "card", "aria-labelledby": "found-title" }, h("h2", { id: "found-title" }, "Anomalies"), this.findings.el),
         h("section", { class: "card", "aria-labelledby": "session-title" }, h("h2", { id: "session-title" }, "Latest session"), this.session)));
@@ -93,7 +93,7 @@ class Device {
     replace(this.picked, picker(this.known.sensors, sensor, (other) => this.choose(other)));
     const fields = this.catalogue.get(sensor) ?? [];
     const text = isText(fields);
-    for (const el of [this.controls.el, this.controls.where, this.controls.help]) el.hidden = text;
+    for (const el of [this.controls.el, this.controls.below, this.controls.help]) el.hidden = text;
     if (text) {
       replace(this.stage, h("p", { class: "muted" }, "Loading …"));
       showTexts(this.stage, this.name, sensor, this.seen_ms, signal).catch((error) => this.failed(error));

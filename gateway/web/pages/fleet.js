@@ -37,7 +37,7 @@ class Fleet {
     this.rate = figure("Readings/s");
     this.open = figure("Open anomalies", "#/anomalies?open=yes");
     this.told = h("p", { class: "muted small", role: "status" });
-    this.again = h("button", { type: "button", class: "button small", hidden: true, onclick: () => this.sort() }, "Sort again: what needs a look first");
+    this.again = h("button", { type: "button", class: "button small none", title: "What needs a look comes first", onclick: () => this.sort() }, "Sort again");
     this.nothing = h("div", null);
   }
 
@@ -65,7 +65,7 @@ class Fleet {
     const name = h("input", { type: "search", id: "fleet-name", placeholder: "Filter by name", autocomplete: "off", oninput: () => this.sift() });
     const state = h("select", { id: "fleet-state", onchange: () => this.sift() }, states.map(([value, word]) => h("option", { value }, word)));
     this.filter = () => ({ name: name.value.trim(), state: state.value });
-    return h("div", { class: "row fleet-bar" }, h("label", { class: "sr", for: "fleet-name" }, "Name"), name, h("label", { class: "sr", for: "fleet-state" }, "State"), state, this.told, this.again);
+    return h("div", { class: "row fleet-bar" }, h("label", { class: "sr", for: "fleet-name" }, "Name"), name, h("label", { class: "sr", for: "fleet-state" }, "State"), state, h("div", { class: "row told" }, this.told, this.again));
   }
 
   /** All that the store and the registry say. */
@@ -141,7 +141,7 @@ class Fleet {
 
   sort() {
     this.list.sort();
-    this.again.hidden = true;
+    this.again.classList.add("none");
     this.sift();
   }
 
@@ -166,7 +166,7 @@ class Fleet {
     this.sift();
     const mixed = this.list.isMixed;
     if (mixed && this.list.isStill) this.sort();
-    else this.again.hidden = !mixed;
+    else this.again.classList.toggle("none", !mixed); // its room stays
   }
 
   /** @param {number} wait_ms @param {() => void} act */

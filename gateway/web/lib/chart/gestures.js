@@ -26,7 +26,6 @@ export function cursorOf(hands) {
 
 /** @param {MouseEvent} event @param {HTMLElement} over @param {Hands} hands */
 function drag(event, over, hands) {
-  event.preventDefault();
   const begin = hands.view();
   const x = event.clientX;
   const ended = new AbortController();

@@ -22,7 +22,9 @@ export function controls(chart) {
   const go = () => {
     const at = chart();
     const when = new Date(goto.value).getTime();
-    if (at && !Number.isNaN(when)) at.go(lasting({ from: 0, to: when + Math.max(GOTO_MS, spanOf(at.view)) / 2 }, at.follow_ms === null ? spanOf(at.view) : GOTO_MS));
+    if (!at || Number.isNaN(when)) return;
+    const span_ms = at.follow_ms === null ? spanOf(at.view) : GOTO_MS;
+    at.go(lasting({ from: 0, to: when + span_ms / 2 }, span_ms));
   };
   const table = h("button", { type: "button", class: "button small", "aria-pressed": "false", onclick: () => {
     const shown = table.getAttribute("aria-pressed") !== "true";
@@ -30,9 +32,8 @@ export function controls(chart) {
     chart()?.showTable(shown);
   } }, "Show as table");
   const where = h("p", { class: "where small muted" }, "\u00a0");
-  const el = h("div", { class: "controls" },
-    group("Live", live),
-    group("Look back", back),
+  const el = h("div", { class: "controls" }, group("Live", live), group("Look back", back), where);
+  const below = h("div", { class: "controls" },
     h("div", { class: "row", role: "group", "aria-label": "Zoom and move" },
       drawn("left", "Earlier", () => pan(-0.5)), drawn("minus", "Zoom out", () => chart()?.zoom(2)), drawn("plus", "Zoom in", () => chart()?.zoom(0.5)), drawn("right", "Later", () => pan(0.5))),
     h("div", { class: "row" }, h("label", { for: "goto", class: "small" }, "Go to"), goto),
@@ -40,7 +41,7 @@ export function controls(chart) {
   const help = h("p", { class: "small muted help", id: "chart-keys" },
     h("span", { class: "for-mouse" }, "Drag to zoom in, turn the wheel to zoom, drag with Shift to move. "), h("span", { class: "for-touch" }, "Move with one finger, zoom with two. "), KEYS);
   return {
-    el, where, help,
+    el, below, help,
     /** As the chart stands now. */
     update() {
       const at = chart();

@@ -34,7 +34,7 @@ export class Rates {
 
   /** Readings a second, of the last bars that are over; null: too early to say. @param {number} now */
   perSecond(now) {
-    if (!this.first) return 0;
+    if (!this.first) return 0; // nothing came
     const bars = Math.min(RATE_MS / BAR_MS, Math.floor(now / BAR_MS) - 1 - this.first);
     return bars > 0 ? this.last(now, bars).reduce((sum, n) => sum + n, 0) / ((bars * BAR_MS) / 1000) : null;
   }
@@ -115,11 +115,13 @@ export function fits(device, { name, state }, now) {
 
 /** @param {Iterable<Device>} devices @param {number} now */
 export function figures(devices, now) {
-  const sums = { devices: 0, live: 0, per_s: 0, open: 0 };
+  /** @type {{devices: number, live: number, per_s: number | null, open: number}} `per_s`: null while it is too early to say */
+  const sums = { devices: 0, live: 0, per_s: null, open: 0 };
   for (const device of devices) {
     sums.devices++;
     if (device.state(now) === "live") sums.live++;
-    sums.per_s += device.rates.perSecond(now) ?? 0;
+    const per_s = device.rates.perSecond(now);
+    if (per_s !== null) sums.per_s = (sums.per_s ?? 0) + per_s;
     sums.open += device.open.size;
   }
   return sums;
