@@ -108,7 +108,10 @@ async def measure(station: Station, options: argparse.Namespace) -> dict[str, An
         await send(options.seconds, 2 * WARM_S)
         used = Usage.of(station.pid)
         await asyncio.sleep(WINDOW_S)
-        drawings = await drawn.late_ms(sent, 2 * WARM_S) if drawn is not None else []
+        page: dict[str, Any] = {}
+        if drawn is not None:
+            page["page_heard"] = percentiles(await drawn.late_ms("Heard", sent, 2 * WARM_S))
+            page["drawn"] = percentiles(await drawn.late_ms("Drawn", sent, 2 * WARM_S))
     expected = {(w.query, d, s, sensor) for w in charts for d, s in sent.at_ns if s >= 2 * WARM_S and d in w.query
                 for sensor in SENSORS}  # fmt: skip
     got = {(w.query, *event) for w in charts for event in w.seen}
@@ -124,7 +127,7 @@ async def measure(station: Station, options: argparse.Namespace) -> dict[str, An
         "missing_readings_events": len(expected - got),
         "missing_pulse_batches": len(phones) * options.seconds - fleet.batches,
         "told_lost": sum(w.told_lost for w in (*charts, fleet)),
-        **({"drawn": percentiles(drawings)} if options.browser else {}),
+        **page,
         "station_cores": round((used.cpu_s - before.cpu_s) / (used.at_s - before.at_s), 2),
         "station_rss_mib": Memory.of(station.pid).rss,
     }

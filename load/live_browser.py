@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from load.live_clients import Sent
 
@@ -17,11 +17,22 @@ FLAGS = (
     "--disable-background-networking",
 )
 WAIT_MS = 60_000
-LISTEN = """() => {
+LISTEN = """
+  window.benchHeard = [];
   window.benchDrawn = [];
   document.addEventListener("sensorline:drawn", (event) =>
     window.benchDrawn.push([event.detail.device, event.detail.seq, Date.now()]));
-}"""
+  const Source = window.EventSource;
+  window.EventSource = class extends Source {
+    constructor(...how) {
+      super(...how);
+      this.addEventListener("readings", (event) => {
+        const { device, seq } = JSON.parse(event.data);
+        window.benchHeard.push([device, seq, Date.now()]);
+      });
+    }
+  };
+"""
 
 
 class Where(Protocol):
@@ -44,11 +55,11 @@ class Drawn:
     def __init__(self, page: "Page") -> None:
         self._page = page
 
-    async def late_ms(self, sent: Sent, first_seq: int) -> list[float]:
-        """From just before each batch's POST until it was drawn first; of those from `first_seq` on."""
-        drawn: list[tuple[str, int, int]] = await self._page.evaluate("() => window.benchDrawn")
+    async def late_ms(self, what: Literal["Heard", "Drawn"], sent: Sent, first_seq: int) -> list[float]:
+        """From just before each batch's POST until the page had its event, or had drawn it; from `first_seq` on."""
+        found: list[tuple[str, int, int]] = await self._page.evaluate(f"() => window.bench{what}")
         first: dict[tuple[str, int], int] = {}
-        for device, seq, at_ms in drawn:
+        for device, seq, at_ms in found:
             first.setdefault((device, seq), at_ms)
         return [at_ms - sent.at_ns[place] / 1e6 for place, at_ms in first.items() if place[1] >= first_seq]
 
@@ -62,12 +73,12 @@ async def chart(station: Where, device: str) -> AsyncIterator[Drawn]:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=[*FLAGS])
         page = await browser.new_page(base_url=station.url, viewport={"width": 1280, "height": 800})
         page.set_default_timeout(WAIT_MS)
+        await page.add_init_script(LISTEN)
         await page.goto("/login")
         await page.get_by_label("Name").fill("admin")
         await page.get_by_label("Password", exact=True).fill(station.password)
         await page.get_by_role("button", name="Log in").click()
         await page.wait_for_selector("#main .page:not([aria-busy])")
-        await page.evaluate(LISTEN)
         await page.evaluate("place => { location.hash = place }", f"#/device/{device}")
         await page.wait_for_selector("#main canvas")
         yield Drawn(page)
