@@ -117,7 +117,8 @@ class _Person:
 
         self._console.print(f"Station at [bold]{ready.url}[/]  (operator's key in {ready.key_file})", soft_wrap=True)
         if ready.password:
-            self._console.print(f"Log in there as {FIRST_PERSON} with [bold]{ready.password}[/]", soft_wrap=True)
+            words = f"Log in at [bold]{ready.url}[/] as {FIRST_PERSON} with [bold]{ready.password}[/]"
+            self._console.print(words, soft_wrap=True)
         if self._is_terminal:
             self._shown.start()
         else:

@@ -26,7 +26,9 @@ def test_for_a_person_readings_are_seen_arriving(tmp_path: Path) -> None:
     done = sensorline(tmp_path, "demo", "--for", "2", "--devices", "2", "--data-dir", "kept")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Station at http://127.0.0.1:")
-    assert lines[1].split() == ["second", "sent", "stored", "stored/s", "lag,", "records"]
+    url, password = lines[0].split()[2], (tmp_path / "kept" / "admin.password").read_text().strip()
+    assert lines[1] == f"Log in at {url} as admin with {password}"
+    assert lines[2].split() == ["second", "sent", "stored", "stored/s", "lag,", "records"]
     assert lines[-1].startswith("sent ")
     assert "lost 0  doubled 0  corrupt 0  unaccounted 0" in lines[-1]
     assert (tmp_path / "kept" / "operator.key").exists()
