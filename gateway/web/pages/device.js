@@ -188,7 +188,7 @@ class Device {
   waitForFirst() {
     replace(this.root, this.header.el, h("div", { class: "empty" }, h("h2", null, "Nothing came from this device yet"),
       h("p", null, "As soon as it sends, its readings are drawn here."),
-      h("a", { class: "button primary", href: address(`devices/${this.name}`) }, "Set it up")));
+      h("a", { class: "button primary", href: address(`devices/of/${this.name}`) }, "Set it up")));
     const stream = open({ kinds: ["pulse"], devices: [this.name] }, {
       state: (state) => this.context.link(state),
       pulse: () => {

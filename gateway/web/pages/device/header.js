@@ -14,7 +14,7 @@ export function header(name) {
   const link = (/** @type {string} */ label, /** @type {string} */ page) => h("a", { class: "button small", href: address(page, { device: name }) }, label);
   const el = h("div", { class: "page-head device-head" },
     h("h1", null, name), chip, battery, seen,
-    h("div", { class: "row links" }, link("Map", "map"), link("Anomalies", "anomalies"), link("Completeness", "completeness"), h("a", { class: "button small", href: address(`devices/${name}`) }, "Manage")));
+    h("div", { class: "row links" }, link("Map", "map"), link("Anomalies", "anomalies"), link("Completeness", "completeness"), h("a", { class: "button small", href: address(`devices/of/${name}`) }, "Manage")));
   return {
     el,
     /** @param {number | null} seen_ms @param {any} latest @param {number} now */
