@@ -33,7 +33,6 @@ from load.live_clients import SENSORS, Phone, Sent, Watcher, watching
 from load.process_usage import Memory, Usage
 from sensorline import servers
 
-WARM_S = 10
 SETTLE_S = 120.0
 LATE_MS_MAX = 250.0
 WINDOW_S = 2.0  # then no pulse waits for its window's end any more
@@ -91,7 +90,8 @@ async def measure(station: Station, options: argparse.Namespace) -> dict[str, An
     async def send(seconds: int, first_seq: int) -> None:
         await asyncio.gather(*(p.send(seconds, n / len(phones), first_seq) for n, p in enumerate(phones)))
 
-    await send(WARM_S, 0)
+    warm_s = options.warm_up
+    await send(warm_s, 0)
     await caught_up(station)
     charts = [Watcher(f"kinds=readings&device={device}") for device in devices[: options.charts]]
     fleet = Watcher("kinds=pulse")
@@ -99,20 +99,20 @@ async def measure(station: Station, options: argparse.Namespace) -> dict[str, An
         for watcher in (*charts, fleet):
             await stack.enter_async_context(watching(station.where, station.key, watcher, sent))
         drawn = await stack.enter_async_context(chart(station, devices[0])) if options.browser else None
-        await send(WARM_S, WARM_S)
+        await send(warm_s, warm_s)
         await asyncio.sleep(WINDOW_S)
         for watcher in (*charts, fleet):
             watcher.is_measuring = True
             watcher.seen.clear()
         before = Usage.of(station.pid)
-        await send(options.seconds, 2 * WARM_S)
+        await send(options.seconds, 2 * warm_s)
         used = Usage.of(station.pid)
         await asyncio.sleep(WINDOW_S)
         page: dict[str, Any] = {}
         if drawn is not None:
-            page["page_heard"] = percentiles(await drawn.late_ms("Heard", sent, 2 * WARM_S))
-            page["drawn"] = percentiles(await drawn.late_ms("Drawn", sent, 2 * WARM_S))
-    expected = {(w.query, d, s, sensor) for w in charts for d, s in sent.at_ns if s >= 2 * WARM_S and d in w.query
+            page["page_heard"] = percentiles(await drawn.late_ms("Heard", sent, 2 * warm_s))
+            page["drawn"] = percentiles(await drawn.late_ms("Drawn", sent, 2 * warm_s))
+    expected = {(w.query, d, s, sensor) for w in charts for d, s in sent.at_ns if s >= 2 * warm_s and d in w.query
                 for sensor in SENSORS}  # fmt: skip
     got = {(w.query, *event) for w in charts for event in w.seen}
     readings = percentiles([ms for w in charts for ms in w.late_ms])
@@ -137,6 +137,10 @@ async def run(options: argparse.Namespace, folder: Path, detect: bool, more: Seq
     """A station of its own, and what was measured on it."""
     data = folder / f"station-{'on' if detect else 'off'}"
     flags = ["--set", f"detect.enabled={str(detect).lower()}", *more]
+    if options.kafka:  # each run begins with nothing
+        flags += [
+            f for engine in ("kafka", "elasticsearch") for f in ("--set", f"adapters.{engine}.prefix={data.name}-")
+        ]
     with ExitStack() as stack:
         command: list[str | Path] = [PROGRAM, "up", "--json", "--port", "0", "--data-dir", data, *flags]
         _, ready = stack.enter_context(started(command, folder / f"{data.name}.log"))
@@ -159,6 +163,7 @@ def main() -> int:
     """Run it; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--warm-up", type=int, default=10, help="seconds, before the streams and again with them")
     parser.add_argument("--phones", type=int, default=50)
     parser.add_argument("--charts", type=int, default=1)
     parser.add_argument("--detect", choices=("on", "off", "both"), default="both")
