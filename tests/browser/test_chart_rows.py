@@ -105,6 +105,30 @@ def test_an_answer_becomes_rows(page: Page) -> None:
     assert rows(page, "return m.bucketMs(0, 1001, 100)") == 11
 
 
+def test_live_rows_beside_an_envelope_are_one_too(page: Page) -> None:
+    found = rows(page, "return m.enveloped(rows([0, 4, 8, 10, 19], [1, 2, 6, 5, undefined]), 10)")
+    assert found == {"t": [4, 14.5], "mid": [[3, 5]], "lo": [[1, 5]], "hi": [[6, 5]]}
+
+
+def test_a_page_that_stays_open_keeps_a_bounded_number_of_rows(page: Page) -> None:
+    """Ten minutes of rows at 100 Hz: what no longer fits among the live rows is history, none lost and none twice."""
+    body = """const f = new m.Feed({device: 'd', sensor: 's', fields: ['x'], signal: new AbortController().signal,
+        changed() {}, failed() {}});
+      f.loaded = {from: 0, to: 1000, asked: 0, bucket_ms: 0, rows: {t: [], mid: [[]], lo: null, hi: null}, gap_ms: 0};
+      f.begin();
+      for (let batch = 0; batch < 600; batch++) {
+        const t = Array.from({length: 100}, (_, k) => 1000 + batch * 1000 + k * 10);
+        f.take({t, values: {x: t}});
+        if (batch % 7 === 0) f.take({t, values: {x: t}}); // and some twice
+      }
+      const {t} = f.rows({from: 0, to: 1e9});
+      return {live: f.live.t.length, all: t.length,
+        rising: t.every((v, k) => !k || v > t[k - 1])}"""
+    found = run(page, "lib/chart/feed.js", body)
+    assert found == {"live": found["live"], "all": 60_000, "rising": True}
+    assert found["live"] <= 20_000
+
+
 def test_what_is_seen_and_one_row_more_at_either_side(page: Page) -> None:
     assert rows(page, "return m.around(rows([1, 2, 3, 4, 5, 6]), 3, 4).t") == [2, 3, 4]
     assert rows(page, "return m.cut(rows([1, 2, 3, 4, 5, 6]), 3, 5).t") == [3, 4]

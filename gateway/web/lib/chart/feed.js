@@ -1,7 +1,7 @@
 // What a live chart draws of one sensor: history from the store, and over it what came live since.
 
 import { api, isAborted } from "../api.js";
-import { around, broken, bucketMs, empty, fromAnswer, fromEvent, gapMs, merged, sliced, under } from "./rows.js";
+import { around, broken, bucketMs, empty, enveloped, fromAnswer, fromEvent, gapMs, merged, sliced, under } from "./rows.js";
 import { spanOf } from "./window.js";
 
 /** @typedef {import("./rows.js").Rows} Rows @typedef {import("./plot.js").View} View
@@ -10,6 +10,7 @@ import { spanOf } from "./window.js";
 
 const LIVE_ROWS_MAX = 20_000;
 const RAW_ROWS_MAX = 6_000;
+const DENSE = 3; // live rows a bucket
 const WAIT_MS = 120; // while somebody pans, one question will do
 const POLL_MS = 3_000; // where nothing comes live
 const HOLE_WAIT_MS = 700;
@@ -167,10 +168,17 @@ export class Feed {
   /** The rows to draw, with a break in every gap. @param {View} view @returns {Rows} */
   rows(view) {
     const old = this.loaded ? around(this.loaded.rows, view.from, view.to) : empty(this.fields.length);
-    const live = around(this.live, view.from, view.to);
-    const live_gap_ms = gapMs(live.t);
+    const live = this.fine(around(this.live, view.from, view.to));
+    const live_gap_ms = gapMs(live.t, live.lo !== null);
     const gap_ms = Math.max(this.loaded && old.t.length ? this.loaded.gap_ms : 0, live.t.length && Number.isFinite(live_gap_ms) ? live_gap_ms : 0);
     return broken(under(old, live, Math.max(live_gap_ms, 2 * (this.loaded?.bucket_ms ?? 0))), gap_ms || Infinity);
+  }
+
+  /** Live rows as dense as the history beside them: an envelope goes on as an envelope. @param {Rows} live */
+  fine(live) {
+    const { bucket_ms = 0 } = this.loaded ?? {};
+    const span_ms = (live.t.at(-1) ?? 0) - (live.t[0] ?? 0);
+    return bucket_ms && live.t.length * bucket_ms > DENSE * span_ms ? enveloped(live, bucket_ms) : live;
   }
 
   stop() {

@@ -113,6 +113,30 @@ export function broken(rows, gap_ms) {
   return { t: with_(t, (k) => (t[k - 1] + t[k]) / 2), mid: columns(rows.mid), lo: rows.lo && columns(rows.lo), hi: rows.hi && columns(rows.hi) };
 }
 
+/** Rows as the store's envelope has them: a row a bucket, its mean and edges.  The last bucket is of what came so far.
+ * @param {Rows} rows @param {number} bucket_ms @returns {Rows} */
+export function enveloped(rows, bucket_ms) {
+  const { t, mid } = rows;
+  const starts = t.map((_, k) => k).filter((k) => k === 0 || Math.floor(t[k] / bucket_ms) !== Math.floor(t[k - 1] / bucket_ms));
+  const parts = mid.map((column) => starts.map((from, k) => edges(column, from, starts[k + 1] ?? t.length)));
+  const of = (/** @type {number} */ part) => parts.map((column) => column.map((found) => found?.[part]));
+  return { t: starts.map((from, k) => (t[from] + t[(starts[k + 1] ?? t.length) - 1]) / 2), mid: of(0), lo: of(1), hi: of(2) };
+}
+
+/** Mean, least and most; undefined where there is no value. @param {Column} column @param {number} from @param {number} to */
+function edges(column, from, to) {
+  let [sum, n, low, high] = [0, 0, Infinity, -Infinity];
+  for (let k = from; k < to; k++) {
+    const v = column[k];
+    if (v === null || v === undefined) continue;
+    sum += v;
+    n++;
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  return n ? [sum / n, low, high] : undefined;
+}
+
 /** History under live rows: what live rows cover is theirs, where they have a gap history stays.
  * @param {Rows} old @param {Rows} live @param {number} gap_ms  from how long on live rows leave a gap @returns {Rows} */
 export function under(old, live, gap_ms) {
