@@ -8,8 +8,8 @@ from starlette.requests import HTTPConnection
 
 from gateway.audit import Audit
 from gateway.intake import Intake
-from gateway.login_tries import LoginTries
 from gateway.live.hub import Hub
+from gateway.login_tries import LoginTries
 from gateway.tries import Tries
 from telemetry import metrics
 from telemetry.clock import Clock
