@@ -239,6 +239,10 @@ def test_on_a_narrow_phone_nothing_is_cut_off(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     visit(page, f"device/{DEVICE}?sensor=gyroscope")
     page.wait_for_selector(".explorer .u-over")
+    page.get_by_role("button", name="Show as table").click()
+    page.locator(".table-of").wait_for()
+    right = "s => document.querySelector(s).getBoundingClientRect().right"
+    assert page.evaluate(right, ".explorer") < page.evaluate(right, ".chart-card")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert axe(page) == []
     assert before is not None

@@ -175,7 +175,7 @@ class Device {
   /** @param {import("../lib/chart/plot.js").View} view */
   look(view) {
     this.chart?.go(view);
-    this.chart?.stage.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    this.chart?.el.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
   sessions() {
