@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.world import COMMAND, DESKTOP, WAIT_MS, Station, environment, fleet, station
+from tests.browser.world import COMMAND, DESKTOP, WAIT_MS, Station, axe, environment, fleet, station
 
 T = TypeVar("T")
 
@@ -168,6 +168,16 @@ def log_in(page: Page, name: str, password: str) -> None:
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_selector("#main .page")
+
+
+def flaws(page: Page) -> list[str]:
+    """What axe-core finds on the page in either theme."""
+    found = []
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        found += [f"{theme}: {flaw}" for flaw in axe(page)]
+    page.emulate_media(color_scheme=None)
+    return found
 
 
 def is_narrow_enough(page: Page) -> bool:

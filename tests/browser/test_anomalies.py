@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.inbox_world import Inbox, is_narrow_enough, opened, until
-from tests.browser.world import PHONE, axe, shots
+from tests.browser.inbox_world import Inbox, flaws, is_narrow_enough, opened, until
+from tests.browser.world import PHONE, shots
 
 
 def unjudged(inbox: Inbox) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def test_one_is_read_and_confirmed_with_a_note(browser: Browser, inbox: Inbox) -
         expect(finding(page, one["id"]).locator(".state")).to_have_text("Confirmed")
         expect(page.locator(".history li")).to_have_count(1)
         shots(page, "anomalies-confirmed")
-        assert axe(page) == []
+        assert flaws(page) == []
         assert is_narrow_enough(page)
     label = inbox.label(one["id"])
     assert label is not None
@@ -113,7 +113,7 @@ def test_a_viewer_sees_why_the_buttons_rest(browser: Browser, inbox: Inbox) -> N
         page.keyboard.press("c")
         expect(page.locator(".toast")).to_contain_text("needs the role operator")
         shots(page, "anomalies-viewer")
-        assert axe(page) == []
+        assert flaws(page) == []
     assert inbox.label(one["id"]) == one["label"]
 
 

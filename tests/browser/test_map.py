@@ -14,8 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.inbox_world import Inbox, is_narrow_enough, opened, until
-from tests.browser.world import PHONE, axe, shots, station
+from tests.browser.inbox_world import Inbox, flaws, is_narrow_enough, opened, until
+from tests.browser.world import PHONE, shots, station
 
 PLACE = {"latitude": [48.137], "longitude": [11.575], "speed": [0.0], "horizontal_accuracy": [5.0]}
 
@@ -41,7 +41,7 @@ def test_every_device_is_on_it_and_the_ground_has_lines_with_labels(browser: Bro
         expect(page.locator(".leaflet-control-scale-line")).to_have_text(re.compile("km$"))
         expect(page.locator("#link")).to_have_text("Live")
         shots(page, "map-all")
-        assert axe(page) == []
+        assert flaws(page) == []
         assert is_narrow_enough(page)
 
 
@@ -69,7 +69,7 @@ def test_a_device_chosen_in_the_list_is_centred_and_moves(browser: Browser, inbo
         assert center is not None
         assert place is not None
         assert abs(center["x"] + center["width"] / 2 - place["x"] - place["width"] / 2) < 20
-        assert axe(page) == []
+        assert flaws(page) == []
 
 
 def test_what_was_found_stands_on_the_track(browser: Browser, inbox: Inbox) -> None:

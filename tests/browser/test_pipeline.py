@@ -4,8 +4,8 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.inbox_world import Inbox, is_narrow_enough, opened, until
-from tests.browser.world import axe, shots
+from tests.browser.inbox_world import Inbox, flaws, is_narrow_enough, opened, until
+from tests.browser.world import shots
 
 
 def agree(page: Page) -> None:
@@ -28,7 +28,7 @@ def test_how_much_comes_and_how_far_everybody_is(browser: Browser, inbox: Inbox)
         expect(page.get_by_role("link", name="Metrics")).to_have_attribute("href", "/metrics")
         expect(page.get_by_role("link", name="Kibana")).to_have_count(0)
         shots(page, "pipeline")
-        assert axe(page) == []
+        assert flaws(page) == []
         assert is_narrow_enough(page)
 
 
@@ -75,7 +75,7 @@ def test_a_viewer_reads_and_does_not_replay(browser: Browser, inbox: Inbox) -> N
         button = page.get_by_role("button", name="Replay all")
         expect(button).to_be_disabled()
         expect(button).to_have_accessible_description(re.compile("needs the role operator"))
-        assert axe(page) == []
+        assert flaws(page) == []
 
 
 def test_a_hidden_tab_asks_nothing(browser: Browser, inbox: Inbox) -> None:

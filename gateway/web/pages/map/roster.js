@@ -11,13 +11,14 @@ export class Roster {
     this.choose = choose;
     /** @type {Map<string, {button: HTMLElement, words: HTMLElement, at: HTMLElement, fix: Fix | null}>} */
     this.lines = new Map();
-    this.list = h("ul", { class: "roster" });
+    this.list = h("ul", { class: "roster" }, Array.from({ length: 4 }, () => h("li", { class: "skeleton", "aria-hidden": "true" }, "…")));
     this.search = h("input", { type: "search", id: "roster-search", placeholder: "Find a device", "aria-label": "Find a device", hidden: true, oninput: () => this.#filter() });
     this.el = h("section", { class: "roster-box", "aria-label": "Devices" }, this.search, this.list);
   }
 
   /** @param {string[]} devices */
   offer(devices) {
+    for (const one of this.list.querySelectorAll(".skeleton")) one.remove();
     for (const device of devices) this.#line(device);
     this.#order();
   }
