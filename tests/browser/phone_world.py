@@ -16,7 +16,7 @@ from tests.browser.world import PHONE, WAIT_MS, Station
 from tests.journey.processes import run
 
 SENSORS = ("accelerometer", "linear-acceleration", "gyroscope", "relative-orientation")
-ALLOWED = ("geolocation", "accelerometer", "gyroscope", "magnetometer")
+ALLOWED = ("geolocation", "accelerometer", "gyroscope", "magnetometer", "screen-wake-lock")
 DRAIN_MS = 60_000
 STEP_MS = 100
 
@@ -36,6 +36,7 @@ _ROWS = """async (store) => {
     request.onerror = () => failed(request.error);
   });
   try {
+    if (store === "made keys") return await got(db.transaction("made").objectStore("made").getAllKeys());
     if (store === "state") {
       const all = db.transaction(store).objectStore(store);
       const keys = await got(all.getAllKeys());
@@ -97,13 +98,12 @@ class Phone:
         self.page.get_by_role("button", name="Start").wait_for()
 
     def move(self) -> None:
-        """One emulated moment: everything is said again, the orientation differs from before."""
+        """One emulated moment: the orientation differs from before; the other sensors say the same at 60 Hz."""
         self._turn += 1
         angle = 0.001 * (self._turn % 1000)
         turned = {"x": 0.0, "y": 0.0, "z": angle / 2, "w": (1 - angle * angle / 4) ** 0.5}  # about z, by `angle`
-        for kind, reading in zip(SENSORS, (_xyz(ACCELERATION), _xyz(LINEAR), _xyz(ROTATION), turned), strict=True):
-            value = {"quaternion": reading} if kind == "relative-orientation" else reading
-            self.cdp.send("Emulation.setSensorOverrideReadings", {"type": kind, "reading": value})
+        wanted = {"type": "relative-orientation", "reading": {"quaternion": turned}}
+        self.cdp.send("Emulation.setSensorOverrideReadings", wanted)
         self.page.wait_for_timeout(STEP_MS)
 
     def move_until(self, holds: Callable[[], bool], what: str, wait_ms: int = WAIT_MS) -> None:
@@ -116,8 +116,16 @@ class Phone:
 
     def record(self, batches: int) -> None:
         """Until so many more batches are on this phone's disk."""
-        wanted = len(self.rows("made")) + batches
-        self.move_until(lambda: len(self.rows("made")) >= wanted, f"{batches} more batches")
+        wanted = self.made() + batches
+        self.move_until(lambda: self.made() >= wanted, f"{batches} more batches")
+
+    def made(self) -> int:
+        """Batches that were made on this phone, ever."""
+        return len(self.page.evaluate(_ROWS, "made keys"))
+
+    def ends(self) -> set[str]:
+        """How the batches ended, as far as the page knows."""
+        return {row["end"] for row in self.rows("made")}
 
     def rows(self, store: Literal["batches", "aside", "made", "state"]) -> list[dict[str, Any]]:
         """What a store of the page's database holds, the packed bytes left out."""
@@ -199,6 +207,9 @@ def new_page(context: BrowserContext, at: Station, device: str, *, sensors: bool
     page.on("console", lambda message: _note(made, message.type, message.text))
     for kind in SENSORS if sensors else ():
         cdp.send("Emulation.setSensorOverrideEnabled", {"enabled": True, "type": kind})
+    steady = {"accelerometer": ACCELERATION, "linear-acceleration": LINEAR, "gyroscope": ROTATION}
+    for kind, vector in steady.items() if sensors else ():
+        cdp.send("Emulation.setSensorOverrideReadings", {"type": kind, "reading": {"xyz": vector}})
     return made
 
 
@@ -234,10 +245,6 @@ def readings(at: Station, device: str, sensor: str) -> dict[str, Any]:
 
 def _key(at: Station) -> dict[str, str]:
     return {"authorization": f"Bearer {at.key}"}
-
-
-def _xyz(vector: dict[str, float]) -> dict[str, dict[str, float]]:
-    return {"xyz": vector}
 
 
 def phone_journey(browser: Browser, at: Station, ledger_path: Path, device: str = "phone-journey") -> dict[str, Any]:

@@ -4,6 +4,8 @@
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 const AGAIN_MS = 2000;
 
+const isQuota = (/** @type {unknown} */ error) => error instanceof DOMException && error.name === "QuotaExceededError";
+
 /** @typedef {{cut: import("./batcher.js").Cut} | {gap: number} | {session: [device: string, session: string, epoch: string]}} Item */
 
 export class Keeper {
@@ -57,15 +59,24 @@ export class Keeper {
   /** @param {Item} item */
   async #kept(item) {
     try {
-      await this.#keep(item);
+      await this.#keep(item).catch((error) => this.#keepInLess(item, error));
       this.trouble = "";
       return true;
     } catch (error) {
-      const is_full = error instanceof DOMException && error.name === "QuotaExceededError";
-      if (is_full && this.trouble !== "full") this.spool.shrink(); // the next try drops the oldest to make room
-      this.trouble = is_full ? "full" : "failed";
+      this.trouble = isQuota(error) ? "full" : "failed";
       console.warn("a batch could not be kept, trying again:", error);
       return false;
+    }
+  }
+
+  /** The disk has no more room than is taken: the oldest make room. @param {Item} item @param {unknown} error */
+  async #keepInLess(item, error) {
+    if (!isQuota(error) || this.spool.totals.batches < 2) throw error; // nothing to drop: it waits in memory
+    this.spool.shrink();
+    try {
+      await this.#keep(item);
+    } finally {
+      this.spool.restore(); // there may be room again the next time
     }
   }
 

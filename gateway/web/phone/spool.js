@@ -53,6 +53,7 @@ export class Spool {
   #epoch = "";
   #drop_from = [0, 0]; // no batch before this key can be dropped
   #is_new = true;
+  #room_bytes = Infinity; // that the disk has
 
   /** Number what comes from now on under a new session; what there is becomes backlog.  A session's ordinal is taken with
    * its first batch. @param {string} device @param {string} session @param {string} epoch  of the clock that stamps it */
@@ -142,9 +143,13 @@ export class Spool {
     );
   }
 
-  /** Keep less from now on: the disk has no more room. */
+  /** Keep no more than there is, until `restore`: the disk has no more room. */
   shrink() {
-    this.size_bytes_max = Math.max(policy.SIZE_BYTES_MIN, Math.floor(this.totals.bytes * 0.9));
+    this.#room_bytes = Math.floor(this.totals.bytes * 0.95);
+  }
+
+  restore() {
+    this.#room_bytes = Infinity;
   }
 
   /** @param {Lane} lane */
@@ -173,7 +178,7 @@ export class Spool {
 
   /** @param {IDBTransaction} tx @param {Totals} totals @param {number} need */
   async #makeRoom(tx, totals, need) {
-    while (policy.isFull(totals.bytes, need, this.size_bytes_max)) {
+    while (policy.isFull(totals.bytes, need, Math.min(this.size_bytes_max, this.#room_bytes))) {
       const row = await oldestDroppable(tx, this.#drop_from);
       if (!row) return false;
       this.#drop_from = [row.ordinal, row.seq];

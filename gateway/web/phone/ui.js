@@ -19,7 +19,7 @@ export function build(edge, root, { is_ios }) {
   );
   const notes = h("section", { class: "notes", "aria-label": "Notes" });
   const side = h("div", { class: "side" }, parts.sensors, parts.facts, parts.phone);
-  replace(root, h("div", { class: "front" }, parts.state, connect, notes), side);
+  replace(root, h("div", { class: "front" }, parts.state, notes, connect), side);
   root.removeAttribute("aria-busy");
   let noted = "";
 
@@ -32,7 +32,7 @@ export function build(edge, root, { is_ios }) {
     parts.button.hidden = !s.is_enrolled;
     say(parts.button, s.is_recording ? "Stop" : "Start");
     parts.button.classList.toggle("primary", !s.is_recording);
-    connect.hidden = s.is_enrolled;
+    connect.hidden = s.is_enrolled && s.alarm === "";
     side.hidden = !s.is_enrolled;
     parts.phone.hidden = !s.is_enrolled;
     const chip = /** @type {HTMLElement} */ (document.getElementById("device"));
@@ -40,7 +40,6 @@ export function build(edge, root, { is_ios }) {
     say(chip, s.device);
     SENSORS.forEach((sensor, k) => reading(s, sensor).forEach((text, n) => say(parts.cells[k][n], text)));
     facts(s, location.host).forEach(([, value], k) => say(parts.values[k], value));
-    if (s.alarm && !parts.phone.open && noted.indexOf("alarm") < 0) parts.phone.open = true; // the way out is in there
     noted = tell(notes, s, is_ios, noted);
     listAside(parts.aside, s.asides);
   };
@@ -64,7 +63,7 @@ function tell(notes, s, is_ios, before) {
   if (now === before) return before;
   const made = all.map(({ id, tone, title, text }) =>
     h("div", { class: `notice ${tone}`, data: { notice: id }, role: tone === "bad" ? "alert" : null }, h("h2", null, title), h("p", null, text)));
-  replace(notes, s.is_enrolled ? made : [], s.is_enrolled && h("p", { class: "muted small hint" }, HINT));
+  replace(notes, s.is_enrolled ? made : [], s.is_enrolled && s.alarm === "" && h("p", { class: "muted small hint" }, HINT));
   return now;
 }
 
@@ -89,7 +88,7 @@ function sensorCard() {
 }
 
 function factCard() {
-  const values = ["Kept here", "Oldest of them", "Last receipt", "Station"].map((name) => [name, h("dd", null, "–")]);
+  const values = ["Kept here", "Oldest of them", "Last receipt", "Storage", "Station"].map((name) => [name, h("dd", null, "–")]);
   const list = h("dl", { class: "facts" }, values.map(([name, dd]) => h("div", null, h("dt", null, name), dd)));
   return { facts: h("section", { class: "card", "aria-label": "Delivery" }, list), values: values.map(([, dd]) => dd) };
 }

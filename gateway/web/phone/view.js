@@ -46,7 +46,7 @@ export function notices(s, is_ios) {
   const all = [
     s.storage === "full" && { id: "full", tone: "bad", title: "The phone's storage is full", text: "Free some room on the phone. The oldest unsent readings are dropped meanwhile, and the station is told how many." },
     s.storage === "failed" && { id: "failed", tone: "bad", title: "The browser's storage fails", text: "Reload this page. If that does not help, close the private window or free some room on the phone." },
-    s.alarm !== "" && { id: "alarm", tone: "bad", title: "Connect this phone again", text: `${refusal(s)} Nothing is lost: ask for a code for “${s.device}” on the station's Devices page and enter it below.` },
+    s.alarm !== "" && { id: "alarm", tone: "bad", title: "Connect this phone again", text: `${refusal(s)} Nothing is lost: ask for a code for “${s.device}” on the station's Devices page and enter it here.` },
     s.is_recording && s.trouble.motion === "denied" && { id: "motion", tone: "bad", title: "Motion sensors are not allowed", text: is_ios ? "Close the browser completely (swipe it away), open this page again, tap Start and Allow." : "Tap the icon left of the address, then Permissions, allow Motion sensors, and tap Stop and Start here." },
     isSensorless(s) && { id: "sensorless", tone: "warn", title: "No motion sensor delivers", text: "This device seems to have none, as most desktops. Open this page on a phone; position and battery are recorded all the same." },
     s.is_recording && s.trouble.location === "denied" && { id: "location", tone: "warn", title: "Location is not allowed", text: is_ios ? "Settings, Privacy & Security, Location Services, Safari Websites: choose While Using. Then reload this page." : "Tap the icon left of the address, then Permissions, allow Location, and tap Stop and Start here." },
@@ -74,9 +74,10 @@ export function facts(s, station) {
   const { totals } = s;
   const receipt = totals.last_receipt;
   return [
-    ["Kept here", `${plural(s.kept_readings, "reading")}, ${bytes(totals.bytes)} of ${bytes(s.size_bytes_max)}`],
+    ["Kept here", plural(s.kept_readings, "reading")],
     ["Oldest of them", totals.oldest_ms === null ? "–" : ago(totals.oldest_ms, s.now_ms)],
     ["Last receipt", receipt ? `${ago(receipt.at_ms, s.now_ms)}, batch ${receipt.seq}` : "none yet"],
+    ["Storage", `${bytes(totals.bytes)} of ${bytes(s.size_bytes_max)}`],
     ["Station", station],
   ];
 }
