@@ -102,7 +102,7 @@ def test_a_device_without_readings_says_what_to_do(page: Page, at: Station, movi
     made = httpx.post(f"{at.url}/v1/devices", json={"device": "new-one"}, headers={"Authorization": f"Bearer {at.key}"})
     assert made.status_code == 201
     visit(page, "device/new-one")
-    assert page.get_by_role("link", name="Set it up").get_attribute("href") == "#/devices/new-one"
+    assert page.get_by_role("link", name="Set it up").get_attribute("href") == "#/devices/of/new-one"
     visit(page, "")
     page.locator(".device-card", has_text="new-one").get_by_text("Never seen").wait_for()
 
