@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser.phone_world import Phone, get, new_page, phone, post
+from tests.browser.phone_world import get, new_page, phone, post
 from tests.browser.world import FLAGS, PHONE, Station, axe, chromium_path, shots
 
 BOTH: Sequence[Literal["light", "dark"]] = ("light", "dark")
@@ -133,7 +133,10 @@ def test_the_kept_copy_is_renewed_as_a_whole_and_holds_nothing_of_the_api(
       await set.put("/whole", new Response("an older version"));
       return name;
     }"""
-    copy = "fetch('/assets/styles/phone.css', { cache: 'no-store' }).then((r) => r.text()).then((t) => t.includes('--copy'))"
+    copy = """async () => {
+      const answer = await fetch("/assets/styles/phone.css", { cache: "no-store" });
+      return (await answer.text()).includes("--copy");
+    }"""
     newer = "async (name) => !(await caches.keys()).includes(name)"
     with phone(browser, phone_station, "phone-copy") as one:
         one.enrol()
