@@ -5,6 +5,7 @@
 // has it.
 
 const NAMES = "sensorline-phone-";
+const LOADED_MS = 3000;
 const FILES = [
   "/phone",
   "/manifest.webmanifest",
@@ -33,7 +34,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   const is_ours = url.origin === location.origin && FILES.includes(url.pathname) && event.request.method === "GET";
   if (!is_ours) return; // as if there were no worker
-  if (event.request.mode === "navigate") event.waitUntil(renew().catch(() => {})); // without a network the copy stays
+  if (event.request.mode === "navigate") event.waitUntil(later().catch(() => {})); // without a network the copy stays
   event.respondWith(kept(url.pathname).then((copy) => copy ?? fetch(event.request)));
 });
 
@@ -50,6 +51,12 @@ async function current() {
 }
 
 const names = async () => (await caches.keys()).filter((name) => name.startsWith(NAMES)).sort();
+
+/** Once the page has loaded: a load takes all its files from one set. */
+async function later() {
+  await new Promise((done) => setTimeout(done, LOADED_MS));
+  await renew();
+}
 
 /** Take a new set if anything changed; all or nothing. */
 async function renew() {

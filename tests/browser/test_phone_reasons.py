@@ -143,7 +143,8 @@ def test_the_kept_copy_is_renewed_as_a_whole_and_holds_nothing_of_the_api(
         one.wait_offline_ready()
         name = one.page.evaluate(old)
         one.page.reload()
-        assert one.page.evaluate(copy), "at once, from the copy"
+        style = "getComputedStyle(document.body).getPropertyValue('--copy').trim()"
+        assert one.page.evaluate(style) == "old", "at once, from the copy"
         one.page.wait_for_function(newer, arg=name)
         one.page.reload()
         assert not one.page.evaluate(copy), "the next time, the new one"
