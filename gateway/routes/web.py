@@ -3,6 +3,7 @@
 from importlib import metadata
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from gateway.answers import Answer, Asked
 
@@ -16,6 +17,7 @@ class WebShown(Answer):
     tile_url: str
     tile_attribution: str
     kibana_url: str
+    authority: bool = Field(description="A certificate authority of this station's own is given away at /ca.crt.")
 
 
 @router.get("/web")
@@ -27,4 +29,5 @@ async def web(services: Asked) -> WebShown:
         tile_url=told.tile_url,
         tile_attribution=told.tile_attribution,
         kibana_url=told.kibana_url,
+        authority=bool(services.settings.gateway.authority_file),
     )

@@ -14,8 +14,8 @@ function platform() {
 async function look() {
   document.getElementById(platform())?.setAttribute("open", "");
   try {
-    const answer = await fetch("/ca.crt", { method: "HEAD" });
-    if (!answer.ok) {
+    const { authority } = await (await fetch("/v1/web")).json();
+    if (!authority) {
       state.textContent = "This station has no certificate of its own. Start it with “sensorline up --https”.";
       state.classList.add("warn");
     } else if (window.isSecureContext && location.protocol === "https:") {
