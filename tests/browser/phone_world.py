@@ -158,7 +158,15 @@ class Phone:
 
     def wait_offline_ready(self) -> None:
         """Until the page would open without a network."""
-        self.page.wait_for_function(_OFFLINE_READY)
+        self.wait_true(_OFFLINE_READY)
+
+    def wait_true(self, question: str, argument: Any = None) -> None:
+        """Until an asynchronous function of the page says so: `wait_for_function` takes a promise for a yes."""
+        for _ in range(WAIT_MS // STEP_MS):
+            if self.page.evaluate(question, argument):
+                return
+            self.page.wait_for_timeout(STEP_MS)
+        raise AssertionError(f"not true within {WAIT_MS} ms: {question}")
 
     def write_ledger(self, path: Path) -> None:
         """What the page says it handed over, and how each ended, as `sensorline verify` reads it."""

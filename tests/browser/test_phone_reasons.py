@@ -145,7 +145,7 @@ def test_the_kept_copy_is_renewed_as_a_whole_and_holds_nothing_of_the_api(
         one.page.reload()
         style = "getComputedStyle(document.body).getPropertyValue('--copy').trim()"
         assert one.page.evaluate(style) == "old", "at once, from the copy"
-        one.page.wait_for_function(newer, arg=name)
+        one.wait_true(newer, name)
         one.page.reload()
         assert not one.page.evaluate(copy), "the next time, the new one"
         one.start()
