@@ -38,7 +38,8 @@ def page(browser: Browser, at: Station) -> Iterator[Page]:
     wrong: list[str] = []
     made.on("pageerror", lambda e: wrong.append(str(e)))
     made.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-    made.reload()  # with the script
+    made.get_by_role("link", name=DEVICE, exact=True).wait_for()
+    made.reload()  # with the script, and with devices: they take the place of the empty state
     made.get_by_role("link", name=DEVICE, exact=True).click()
     made.wait_for_selector(".explorer .u-over")
     yield made

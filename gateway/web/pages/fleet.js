@@ -162,6 +162,8 @@ class Fleet {
     this.live.set(`${count(sums.live)} of ${count(sums.devices)}`);
     this.rate.set(rateText(sums.per_s).replace("\u202f/s", ""));
     this.open.set(count(sums.open), sums.open ? "bad" : "");
+    // Its first batch is on the stream a moment before the store knows its sensors.
+    if ([...this.devices.values()].some((d) => !d.sensors.length && d.state(now) === "live")) this.soon();
     this.list.all();
     this.sift();
     const mixed = this.list.isMixed;
