@@ -11,13 +11,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.world import COMMAND, DESKTOP, WAIT_MS, Station, axe, environment, fleet, station
+from tests.browser.world import COMMAND, DESKTOP, SHIFT_MAX, WAIT_MS, Station, axe, environment, fleet, station
 
 T = TypeVar("T")
 
 DETECT_WAIT_S = 180.0  # a machine's first start compiles the detectors
 NARROW = {"width": 360, "height": 740}
-SHIFT_MAX = 0.05
 GAPPY = (0, 1, 2, 5, 9, 10, 11)  # what came of the session with gaps
 WATCH = """
   window.__shift = 0;

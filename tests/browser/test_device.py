@@ -7,17 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.world import Station, axe, fleet, person, shots, station, visit
+from tests.browser.world import SHIFT_MAX, SHIFTS, Station, axe, fleet, person, shots, station, visit
 
 DEVICE = "demo-0000"
-SHIFT_MAX = 0.05
-LISTEN = """
-window.drawn = []; window.shifts = [];
-document.addEventListener('sensorline:drawn', e => window.drawn.push(e.detail));
-new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput)
-  window.shifts.push([e.value, ...e.sources.map(s => s.node?.className ?? s.node?.nodeName)]); })
-  .observe({type: 'layout-shift', buffered: true});
-"""
+LISTEN = SHIFTS + "window.drawn = []; document.addEventListener('sensorline:drawn', e => window.drawn.push(e.detail));"
 
 
 @pytest.fixture(scope="module")

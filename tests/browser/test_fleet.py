@@ -6,16 +6,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.world import Station, axe, fleet, person, shots, station, visit
+from tests.browser.world import SHIFT_MAX, SHIFTS, Station, axe, fleet, person, shots, station, visit
 
 DEVICES = 3
-SHIFT_MAX = 0.05
-LISTEN = """
-window.shifts = [];
-new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput)
-  window.shifts.push([e.value, ...e.sources.map(s => s.node?.className ?? s.node?.nodeName)]); })
-  .observe({type: 'layout-shift', buffered: true});
-"""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +22,7 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 def page(browser: Browser, at: Station) -> Iterator[Page]:
     """Somebody logged in on the fleet's page, with what went wrong on it."""
     made = person(browser, at, service_workers="block")
-    made.add_init_script(LISTEN)
+    made.add_init_script(SHIFTS)
     wrong: list[str] = []
     made.on("pageerror", lambda e: wrong.append(str(e)))
     made.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)

@@ -31,6 +31,14 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 WAIT_MS = 20_000
 SERIOUS = {"serious", "critical"}
+SHIFT_MAX = 0.05  # of a page's whole life; 0.1 is what a person is said to bear
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput)
+  window.shifts.push([e.value, ...e.sources.map(s => s.node?.className ?? s.node?.nodeName)]); })
+  .observe({type: 'layout-shift', buffered: true});
+"""
+"""For `add_init_script`: what jumped, and by how much, in `window.shifts`."""
 
 
 def chromium_path() -> str:
