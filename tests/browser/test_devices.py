@@ -91,7 +91,7 @@ def test_settings_are_given_and_reach_the_api(page: Page, at: Station) -> None:
     expect(page.get_by_text(re.compile("sources.imu.rate_hz"))).to_be_visible()  # refused, and nothing lost
     page.get_by_label("Rate of").fill("50")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved").wait_for()
+    page.get_by_text("Saved: the device gets it").wait_for()
     shots(page, "devices-one")
     assert axe(page) == []
     key = {"authorization": f"Bearer {at.key}"}
