@@ -6,7 +6,7 @@ from telemetry.errors import Misconfigured
 from telemetry.settings import Loaded, Settings
 
 if TYPE_CHECKING:
-    from sensorline.local_tls import Files
+    from sensorline.local_tls import Files, Machine
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - phones are elsewhere, and TLS, login and tokens are what keeps others out
 TRUST_PATH = "/trust"
@@ -37,8 +37,17 @@ def with_certificate(loaded: Loaded) -> "tuple[Settings, Files]":
     if loaded.origin("gateway.host") == "default":
         changed["host"] = EVERYWHERE
     if not gateway.public_url and gateway.port:
-        changed["public_url"] = local_tls.public_url(here, gateway.port)
+        changed["public_url"] = _public_url(str(changed.get("host", gateway.host)), gateway.port, here)
     return settings.model_copy(update={"gateway": gateway.model_copy(update=changed)}), files
+
+
+def _public_url(host: str, port: int, here: "Machine") -> str:
+    """Where others find the station: the machine's address, unless it listens at one only."""
+    from sensorline.local_tls import public_url
+
+    if host in (EVERYWHERE, "::"):
+        return public_url(here, port)
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def say_how_to_trust(public_url: str, fingerprint: str) -> None:

@@ -1,12 +1,17 @@
 """`sensorline up --https`: a client that trusts the station's authority talks to it, and so does the command line."""
 
 import hashlib
+import ipaddress
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
+from sensorline import https, local_tls
+from telemetry import settings
 from tests.journey.processes import COMMAND, environment, free_port
 
 
@@ -26,7 +31,7 @@ def test_it_serves_by_its_own_certificate_and_the_command_line_finds_it(tmp_path
             if line.startswith("Stop with"):
                 break
         text = "".join(lines)
-        assert "/trust on it" in text
+        assert f"Open https://127.0.0.1:{port}/trust on it" in text  # it listens there and nowhere else
         context = ssl.create_default_context(cafile=str(data / "https" / "ca.crt"))
         with httpx.Client(verify=context, base_url=f"https://127.0.0.1:{port}") as client:
             served = client.get("/ca.crt")
@@ -43,3 +48,22 @@ def test_it_serves_by_its_own_certificate_and_the_command_line_finds_it(tmp_path
         up.terminate()
         up.communicate(timeout=20)
     assert up.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "host", "url"),
+    [
+        ({}, "0.0.0.0", "https://192.168.1.7:8080"),
+        ({"gateway.host": "::"}, "::", "https://192.168.1.7:8080"),
+        ({"gateway.host": "192.168.1.9"}, "192.168.1.9", "https://192.168.1.9:8080"),
+        ({"gateway.host": "::1", "gateway.port": 8443}, "::1", "https://[::1]:8443"),
+        ({"gateway.public_url": "https://a.example"}, "0.0.0.0", "https://a.example"),
+    ],
+)
+def test_phones_are_told_an_address_at_which_it_listens(
+    flags: dict[str, Any], host: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = local_tls.Machine(("station",), (ipaddress.ip_address("192.168.1.7"), ipaddress.ip_address("127.0.0.1")))
+    monkeypatch.setattr(local_tls, "machine", lambda: here)
+    made, _ = https.with_certificate(settings.load(flags={"data_dir": str(tmp_path)} | flags))
+    assert (made.gateway.host, made.gateway.public_url) == (host, url)
