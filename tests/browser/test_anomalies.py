@@ -75,6 +75,17 @@ def test_a_note_is_not_lost_when_the_station_is_away(browser: Browser, inbox: In
     assert (label["acknowledged"], label["verdict"], label["note"]) == (True, None, "a long story")
 
 
+def test_a_chart_that_cannot_be_drawn_says_so_and_comes_back(browser: Browser, inbox: Inbox) -> None:
+    one = unjudged(inbox)
+    with opened(browser, inbox, "anomalies") as page:
+        page.route("**/uPlot*.js", lambda route: route.abort())
+        finding(page, one["id"]).click()
+        expect(page.get_by_text("The chart could not be drawn")).to_be_visible()
+        page.unroute("**/uPlot*.js")
+        page.get_by_role("button", name="Draw it again").click()
+        expect(page.locator(".samples canvas")).to_be_visible()
+
+
 def test_by_keyboard_alone(browser: Browser, inbox: Inbox) -> None:
     with opened(browser, inbox, "anomalies?judged=new&open=no") as page:
         expect(page.locator("a.finding").nth(1)).to_be_visible()

@@ -37,15 +37,22 @@ export function chart(el, options) {
     replace(keys, plot.legend);
     draw();
   };
+  /** A library that does not come is said in the chart's own place; who awaits `ready` hears of it, too. */
+  const begin = () => {
+    const making = make();
+    making.catch((error) => replace(keys, h("p", { class: "muted" }, `The chart could not be drawn: ${error.message}. `),
+      h("button", { type: "button", class: "button small", onclick: () => (ready = begin()) }, "Draw it again")));
+    return making;
+  };
   draw();
-  let ready = make();
+  let ready = begin();
   return {
     update(now) {
       const same = names(now) === names(shown);
       shown = now;
       if (same) return draw();
       drop();
-      ready = make();
+      ready = begin();
     },
     destroy: () => drop(),
     get ready() {
