@@ -8,6 +8,7 @@
 `password` is an argon2id hash, `epoch` changes with the password.  Of a session's cookie only the SHA-256 is kept.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +42,7 @@ class WebSession:
     digest: str = field(repr=False)
 
 
-class PeopleRegistry:
+class PeopleRegistry(ABC):
     """The look-ups; what reads records comes from `telemetry.registry`."""
 
     def person(self, name: str) -> Person | None:
@@ -100,14 +101,14 @@ class PeopleRegistry:
 
     # --- given by the registry
 
+    @abstractmethod
     def value(self, key: str) -> dict[str, Any] | None:
         """What is kept under a key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def entries(self, prefix: str) -> Iterator[Entry]:
         """The last records of the keys that begin so."""
-        raise NotImplementedError
 
+    @abstractmethod
     def first(self, prefix: str) -> Entry | None:
         """The record of the lowest offset among them."""
-        raise NotImplementedError

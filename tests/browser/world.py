@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -180,8 +179,3 @@ def axe(page: Page) -> list[str]:
         for v in found
         if v["impact"] in SERIOUS
     ]
-
-
-def have_chromium() -> bool:
-    """Whether there is one now."""
-    return shutil.which("chromium") is not None
