@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Locator, Pa
 from simulator.ledger import End
 from telemetry import wire
 from tests.browser.world import PHONE, WAIT_MS, Station
+from tests.journey.edge_site import eventually
 from tests.journey.processes import run
 
 SENSORS = ("accelerometer", "linear-acceleration", "gyroscope", "relative-orientation")
@@ -249,6 +250,16 @@ def get(at: Station, path: str, **query: str | int) -> dict[str, Any]:
 def readings(at: Station, device: str, sensor: str) -> dict[str, Any]:
     """All of a sensor's readings."""
     return get(at, "/v1/readings", device=device, sensor=sensor, **{"from": 0, "to": 2**62, "limit": 10_000})
+
+
+def stored_sessions(at: Station, device: str, count: int) -> list[dict[str, Any]]:
+    """The completeness of a device's sessions, once the store has so many: a receipt promises the log, no more."""
+
+    def found() -> list[dict[str, Any]]:
+        return cast("list[dict[str, Any]]", get(at, "/v1/completeness", device=device)["sessions"])
+
+    eventually(lambda: len(found()) == count, lambda: f"not {count} sessions of {device} in the store: {found()}")
+    return found()
 
 
 def _key(at: Station) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, Route
 
-from tests.browser.phone_world import Phone, get, new_page, phone, post, readings
+from tests.browser.phone_world import Phone, get, new_page, phone, post, readings, stored_sessions
 from tests.browser.phone_world import code as code_for
 from tests.browser.world import Station
 from tests.journey.processes import assert_four_zeros
@@ -160,9 +160,9 @@ def test_a_step_of_the_clock_begins_a_new_session(browser: Browser, phone_statio
         sessions = list(dict.fromkeys(row["session"] for row in one.rows("made")))
         assert len(sessions) == 2
         assert one.ends() == {"acknowledged"}
-        times = readings(phone_station, "phone-clock", "gyroscope")["columns"]["t"]
+    found = stored_sessions(phone_station, "phone-clock", 2)
+    times = readings(phone_station, "phone-clock", "gyroscope")["columns"]["t"]
     assert max(times) - min(times) > 15 * 10**9
-    found = get(phone_station, "/v1/completeness", device="phone-clock")["sessions"]
     assert [s["missing_batches"] for s in found] == [0, 0]
 
 
@@ -215,7 +215,7 @@ def test_forgetting_deletes_what_is_kept_once_it_was_confirmed(browser: Browser,
         assert one.rows("state")[0]["enrolment"]["device"] == "phone-forget"
         one.page.get_by_role("button", name="Forget this phone").click()
         one.page.get_by_role("button", name="Forget", exact=True).click()
-        one.code_field().wait_for()
+        one.wait_state("Not connected")
         assert one.rows("batches") == []
         assert one.rows("state")[0]["enrolment"] is None
         one.page.context.set_offline(False)
@@ -224,3 +224,31 @@ def test_forgetting_deletes_what_is_kept_once_it_was_confirmed(browser: Browser,
         one.record(1)
         one.stop()
         one.wait_drained()
+
+
+def test_forgetting_while_a_batch_is_on_its_way_leaves_nothing_and_counts_nothing(
+    browser: Browser, phone_station: Station
+) -> None:
+    held: list[Route] = []
+    released = False
+    with phone(browser, phone_station, "phone-forget-sending") as one:
+        one.enrol()
+        one.page.route(BATCHES, lambda route: route.continue_() if released else held.append(route))
+        one.start()
+        one.move_until(lambda: bool(held), "a batch is on its way")
+        one.page.get_by_text("This phone", exact=True).click()
+        one.page.get_by_role("button", name="Forget this phone").click()
+        one.page.get_by_role("button", name="Forget", exact=True).click()
+        one.wait_state("Not connected")
+        released = True
+        for route in held:
+            with one.page.expect_response(BATCHES):
+                route.continue_()
+        one.enrol()
+        one.start()
+        one.record(1)
+        one.stop()
+        one.wait_drained()
+        totals = one.totals
+        assert {totals[name] for name in ("batches", "bytes", "readings", "aside_batches")} == {0}
+        assert one.ends() == {"acknowledged"}

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser.phone_world import get, new_page, phone, post
+from tests.browser.phone_world import new_page, phone, post, stored_sessions
 from tests.browser.world import FLAGS, PHONE, Station, axe, chromium_path, shots
 
 BOTH: Sequence[Literal["light", "dark"]] = ("light", "dark")
@@ -82,7 +82,7 @@ def test_a_browser_that_keeps_nothing_and_one_that_is_full(browser: Browser, pho
         one.stop()
         one.wait_drained()
         assert one.ends() == {"acknowledged"}
-        (session,) = get(phone_station, "/v1/completeness", device="phone-quota")["sessions"]
+        (session,) = stored_sessions(phone_station, "phone-quota", 1)
         assert session["missing_batches"] == 0
         refused = new_page(one.page.context, phone_station, "phone-refused")
         one.page.close()

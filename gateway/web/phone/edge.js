@@ -74,10 +74,11 @@ export class Edge {
   async forget() {
     await this.recorder.stop();
     await this.keeper.settled();
-    this.enrolment = null;
-    await write(this.db, "enrolment", null);
+    this.keeper.clear();
     await this.spool.clear();
+    await write(this.db, "enrolment", null);
     await this.#listAsides();
+    this.enrolment = null; // last: whoever is told that this phone is nobody's finds nothing of its time on the disk
   }
 
   /** End all waits: something may have changed. */

@@ -41,6 +41,13 @@ export class Keeper {
     await this.#working;
   }
 
+  /** Forget what the disk did not take; call it when `settled`. */
+  clear() {
+    this.#items = this.#items.filter((item) => "session" in item);
+    this.waiting_readings = 0;
+    this.#waiting_bytes = 0;
+  }
+
   #work() {
     this.#working ??= this.#all().finally(() => {
       this.#working = null;

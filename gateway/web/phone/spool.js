@@ -105,7 +105,7 @@ export class Spool {
   free(row, now_ms) {
     return this.#inTurn(() =>
       this.#change("relaxed", async (tx, totals) => {
-        await this.#leave(tx, totals, row, "acknowledged", "");
+        if (!(await this.#leave(tx, totals, row, "acknowledged", ""))) return;
         totals.last_receipt = { session: row.session, seq: row.seq, readings: row.readings, at_ms: now_ms };
       }),
     );
@@ -115,7 +115,7 @@ export class Spool {
   setAside(row, reason, now_ms) {
     return this.#inTurn(() =>
       this.#change("strict", async (tx, totals) => {
-        await this.#leave(tx, totals, row, "set_aside", reason);
+        if (!(await this.#leave(tx, totals, row, "set_aside", reason))) return;
         tx.objectStore("aside").put({ ...row, reason, at_ms: now_ms });
         totals.aside_batches += 1;
         totals.aside_readings += row.readings;
@@ -188,9 +188,11 @@ export class Spool {
     return true;
   }
 
-  /** @param {IDBTransaction} tx @param {Totals} totals @param {Row} row @param {string} end @param {string} reason */
+  /** False when it is not here any more.
+   * @param {IDBTransaction} tx @param {Totals} totals @param {Row} row @param {string} end @param {string} reason */
   async #leave(tx, totals, row, end, reason) {
     const batches = tx.objectStore("batches");
+    if (!(await got(batches.getKey([row.ordinal, row.seq])))) return false; // forgotten while it was on its way
     batches.delete([row.ordinal, row.seq]);
     totals.bytes -= row.bytes.length + policy.ROW_BYTES;
     totals.batches -= 1;
@@ -200,6 +202,7 @@ export class Spool {
     const made = this.keeps_made && row.kind === "batch" && (await got(tx.objectStore("made").get([row.session, row.seq])));
     if (made) tx.objectStore("made").put({ ...made, end, reason });
     if (row.session === this.session) this.live_batches -= 1;
+    return true;
   }
 
   #taken() {
