@@ -1,6 +1,5 @@
-"""One Chromium for all tests here; they run in one process (`-n 0`)."""
+"""One Chromium for all tests of a process; `-n 2 --dist loadfile` runs them in two."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.fail("every worker would start stations and browsers of its own: run `pytest -n 0 -m browser`")
     with chromium() as made:
         yield made
 
