@@ -1,6 +1,5 @@
 """Roles and the dependencies that routes declare: `Depends(require(Role.VIEWER))`."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +10,7 @@ from gateway.auth import operator_of
 from gateway.services import services_of
 from gateway.sessions import check_origin, session_of
 from telemetry.errors import Forbidden, NotReady, Unauthorised
+from telemetry.loopback import is_loopback as is_loopback_host
 from telemetry.registered_people import WebSession
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -99,10 +99,7 @@ def is_loopback(request: Request) -> bool:
     """True when the request comes from this machine itself, not through a proxy that runs on it."""
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False
-    try:
-        return ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(request.client.host)
 
 
 __all__ = [

@@ -11,8 +11,8 @@ import httpx
 from edge.transports.http import check_url
 from sensorline import private_file
 from sensorline.api import Api
-from sensorline.edge_file import is_loopback
 from telemetry.errors import Misconfigured
+from telemetry.loopback import is_loopback_url
 
 TOKEN_FILE = "edge.token"  # noqa: S105 - a file's name
 
@@ -58,7 +58,7 @@ def enroll(
     Raises `Misconfigured`, and what `Api.enroll` does.
     """
     url = check_url(url).rstrip("/")
-    is_plain = httpx.URL(url).scheme == "http" and not is_loopback(url)
+    is_plain = httpx.URL(url).scheme == "http" and not is_loopback_url(url)
     if is_plain and not allow_http:
         raise Misconfigured(
             "the token would travel in the clear: use https://, or --allow-http on a network of your own"

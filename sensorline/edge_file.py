@@ -9,6 +9,7 @@ from typing import Any
 
 from telemetry.batch import is_name
 from telemetry.errors import Misconfigured
+from telemetry.loopback import is_loopback_url
 
 URL_DEFAULT = "http://127.0.0.1:8080"
 
@@ -99,7 +100,7 @@ def transport_of(url: str) -> str:
 
 def is_in_clear(url: str) -> bool:
     """Whether the token would be read by whoever listens on the way there."""
-    return not IS_TLS.get(url.partition("://")[0], False) and not is_loopback(url)
+    return not IS_TLS.get(url.partition("://")[0], False) and not is_loopback_url(url)
 
 
 def render(plan: Plan) -> str:
@@ -135,12 +136,6 @@ def _source(source: Chosen) -> str:
     lines += [f"[sources.{source.name}]", _line("type", source.type)]
     lines += [_line(name, value) for name, value in source.options.items()]
     return "\n".join(lines) + "\n"
-
-
-def is_loopback(url: str) -> bool:
-    """True when nothing that is sent there leaves this machine."""
-    host = re.sub(r":\d+$", "", url.partition("://")[2].partition("/")[0].rpartition("@")[2])
-    return host in ("localhost", "[::1]") or re.fullmatch(r"127(\.\d+){3}", host) is not None
 
 
 def _line(name: str, value: Any) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from telemetry import credentials
 from telemetry import mqtt_accounts as accounts
 from telemetry.errors import Misconfigured
+from telemetry.loopback import is_loopback
 from telemetry.verifier import Verifier
 
 PLUGIN = "mosquitto_dynamic_security.so"
@@ -79,7 +79,7 @@ class Made:
 def init(folder: Path, *, host: str = "127.0.0.1", port: int = 1883, plugin: Path | None = None) -> Made:
     """Write everything into `folder` (0700), the secrets 0600.  Raises `Misconfigured`; what is there stays."""
     folder = folder.absolute()
-    made = Made(folder, f"mqtt://{_url_host(host)}:{port}", _is_loopback(host))
+    made = Made(folder, f"mqtt://{_url_host(host)}:{port}", is_loopback(host))
     found = plugin or find_plugin()
     secrets = {name: credentials.new_credential(PASSWORD_PREFIX).secret for name in (GATEWAY, ADMIN)}
     files = {
@@ -126,13 +126,6 @@ def find_plugin() -> Path:
                 for found in folder.glob(pattern):
                     return found
     raise Misconfigured(f"{PLUGIN} is not here: install Mosquitto 2 (apt install mosquitto), or give --plugin")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _url_host(host: str) -> str:

@@ -4,13 +4,12 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from telemetry.set_up import is_loopback
 from telemetry.set_up import sensor_logger_address as config_url
 
 if TYPE_CHECKING:
     import segno
 
-__all__ = ["config_url", "is_loopback", "save_png", "terminal"]
+__all__ = ["config_url", "save_png", "terminal"]
 
 WHITE_ON_BLACK, RESET = "\x1b[97;40m", "\x1b[0m"
 

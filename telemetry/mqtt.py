@@ -17,7 +17,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ import orjson
 from telemetry import credentials
 from telemetry.batch import is_name
 from telemetry.errors import Misconfigured, SensorlineError
+from telemetry.loopback import is_loopback
 from telemetry.outcome import ReceiptStatus
 
 VERSION = 1
@@ -54,10 +54,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """True when nothing leaves this machine."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     def __str__(self) -> str:
         scheme = ("wss" if self.is_tls else "ws") if self.is_websocket else ("mqtts" if self.is_tls else "mqtt")

@@ -8,7 +8,7 @@ no character in which the alphabets differ.
 
 import base64
 import json
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import zstandard
 
@@ -18,7 +18,6 @@ BATCH_PERIOD_MS = 1000
 OWNTRACKS_SCHEME = "owntracks:///config?inline="
 OWNTRACKS_PATH = "/v1/owntracks"
 PHONE_PATH = "/phone"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # The app's sensor names; speed is the wait between two readings in ms, -1 as they come.
 SENSORS: dict[str, int] = {
@@ -75,8 +74,3 @@ def owntracks_address(url: str, device: str, token: str) -> str:
 def phone_address(url: str, code: str) -> str:
     """The phone page with an enrolment code; what follows `#` is sent to no server and stands in no log."""
     return f"{url.rstrip('/')}{PHONE_PATH}#code={quote(code)}"
-
-
-def is_loopback(url: str) -> bool:
-    """True when no phone can reach this address."""
-    return (urlsplit(url).hostname or "") in LOOPBACK

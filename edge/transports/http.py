@@ -8,7 +8,6 @@ import contextlib
 import math
 import ssl
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +20,7 @@ from edge.transports._http1 import PORTS, Http1, Unanswered
 from telemetry import compression, wire
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured
+from telemetry.loopback import is_loopback
 
 if TYPE_CHECKING:
     import httpx
@@ -47,7 +47,7 @@ def open(config: Config, *, device: str, token: Callable[[], str], clock: Clock,
     """The way to the gateway; connects when something is sent.  Raises `Misconfigured`."""
     url = urlsplit(check_url(config.url))
     is_plain = url.scheme == "http"
-    if is_plain and not config.plain_http_anywhere and not _is_loopback(url.hostname or ""):
+    if is_plain and not config.plain_http_anywhere and not is_loopback(url.hostname or ""):
         raise Misconfigured(
             "setting adapters.http.url: the token would travel in the clear: use https://, "
             "or set plain_http_anywhere = true on a network of your own",
@@ -183,10 +183,3 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str,
         problem = orjson.loads(body)
         return str(problem.get("type", code)).removeprefix(PROBLEM_TYPE), str(problem.get("detail", ""))[:500]
     return code, body[:500].decode(errors="replace")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

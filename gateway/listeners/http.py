@@ -6,7 +6,6 @@ ends here without an answer must be sent again.
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import resource
 import ssl
@@ -20,6 +19,7 @@ from uvicorn.server import ServerState
 
 from gateway.listeners.protocol import Connections, GuardedProtocol
 from telemetry.errors import Misconfigured
+from telemetry.loopback import is_loopback
 from telemetry.settings import Gateway
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Server:
         """Raises `Misconfigured`: plain HTTP off loopback, or certificates that cannot be read."""
         self._settings = settings
         self._tls = _tls(settings)
-        if self._tls is None and not settings.plain_http_anywhere and not _is_loopback(settings.host):
+        if self._tls is None and not settings.plain_http_anywhere and not is_loopback(settings.host):
             raise Misconfigured(
                 f"plain HTTP on {settings.host} would show tokens to the network: set gateway.certfile and "
                 "gateway.keyfile, or gateway.plain_http_anywhere if something in front does TLS",
@@ -150,15 +150,6 @@ def _tls(settings: Gateway) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as e:
         raise Misconfigured(f"cannot read gateway.certfile or gateway.keyfile: {e}", path="gateway.certfile") from e
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _connections_max(wanted: int) -> int:

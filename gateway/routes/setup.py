@@ -13,6 +13,7 @@ from gateway.openapi import guarded
 from gateway.routes.devices import CHANGE, DevicePath, Operator, Order, Parts
 from telemetry import errors, set_up
 from telemetry.errors import NotFound
+from telemetry.loopback import is_loopback_url
 
 router = APIRouter(prefix="/v1/devices", tags=["operate"])
 
@@ -60,7 +61,7 @@ async def setup(device: DevicePath, body: Credentials, request: Request, service
 
 
 def _note(url: str, *, needs_tls: bool) -> str:
-    if set_up.is_loopback(url):
+    if is_loopback_url(url):
         return ON_LOOPBACK
     return PLAIN_HTTP if needs_tls and not url.startswith("https://") else ""
 

@@ -4,7 +4,7 @@ import { api, ApiError } from "./lib/api.js";
 import { h, replace } from "./lib/dom.js";
 import { wanted } from "./lib/next.js";
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+const LOOPBACK = /^(localhost\.?|127(\.\d+){3}|\[::1\])$/;
 
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);

@@ -204,6 +204,7 @@ def _show(issued: "Issued", url: str, for_app: App, png: Path | None, *, qr: boo
     from sensorline import output
     from sensorline import qr as codes
     from telemetry import set_up
+    from telemetry.loopback import is_loopback_url
 
     if for_app is App.OWNTRACKS:
         name, path = "OwnTracks (HTTP mode; the token is the password)", set_up.OWNTRACKS_PATH
@@ -222,7 +223,7 @@ def _show(issued: "Issued", url: str, for_app: App, png: Path | None, *, qr: boo
     typer.echo(f"  The token is shown this once.  In {name}, scan this (or enter both by hand):")
     if qr:
         typer.echo(codes.terminal(address, colours=sys.stdout.isatty()))
-    if set_up.is_loopback(url):
+    if is_loopback_url(url):
         output.remark("note: a phone cannot reach this loopback address: give the station's with --public-url")
 
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from sensorline.edge_file import is_loopback
 from sensorline.kibana.views import Document
 from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
+from telemetry.loopback import is_loopback_url
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 API_VERSION = "2023-10-31"  # of Kibana's public API; the only one there is
@@ -201,7 +201,7 @@ def authorisation(
 
 
 def _not_in_the_clear(url: str, allow_http: bool) -> None:
-    if url.startswith("http://") and not is_loopback(url) and not allow_http:
+    if url.lower().startswith("http://") and not is_loopback_url(url) and not allow_http:
         raise Misconfigured(
             "the secret would travel in the clear: use https://, or --allow-http on a network of your own"
         )

@@ -5,7 +5,6 @@ import io
 import json
 from pathlib import Path
 
-import pytest
 import segno
 import zstandard
 
@@ -62,17 +61,3 @@ def test_it_can_be_saved(tmp_path: Path) -> None:
     expected = io.BytesIO()
     segno.make(qr.config_url(URL, TOKEN), error="l", micro=False).save(expected, kind="png", scale=6, border=4)
     assert file.read_bytes() == expected.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("url", "is_so"),
-    [
-        ("http://127.0.0.1:8080", True),
-        ("http://localhost", True),
-        ("http://[::1]:8080", True),
-        ("https://sensors.example.org", False),
-        ("http://192.0.2.1:8080", False),
-    ],
-)
-def test_a_phone_cannot_reach_loopback(url: str, is_so: bool) -> None:
-    assert qr.is_loopback(url) is is_so

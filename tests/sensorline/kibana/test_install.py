@@ -206,6 +206,7 @@ def test_a_name_and_a_password_become_a_header(tmp_path: Path) -> None:
     ("url", "given", "message"),
     [
         ("http://kibana.example:5601", {"api_key_file": "file"}, "in the clear"),
+        ("HTTP://kibana.example?@localhost", {"api_key_file": "file"}, "in the clear"),
         ("https://kibana.example", {"api_key_file": "file", "username": "x", "password_file": "file"}, "not both"),
         ("https://kibana.example", {"username": "x"}, "go together"),
         ("https://kibana.example", {"password_file": "file"}, "go together"),
