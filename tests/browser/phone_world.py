@@ -98,6 +98,17 @@ class Phone:
         self.page.get_by_role("button", name="Stop").click()
         self.page.get_by_role("button", name="Start").wait_for()
 
+    def open_more(self) -> None:
+        """What is folded away."""
+        more = self.page.locator("details.more")
+        if more.get_attribute("open") is None:
+            more.locator("summary").click()
+
+    def send_now(self) -> None:
+        """Tap."""
+        self.open_more()
+        self.page.get_by_role("button", name="Send now").click()
+
     def move(self) -> None:
         """One emulated moment: the orientation differs from before; the other sensors say the same at 60 Hz."""
         self._turn += 1
@@ -295,6 +306,7 @@ def phone_journey(browser: Browser, at: Station, ledger_path: Path, device: str 
             one.record(2)
             one.wait_state("Waiting for the")
             at.process.start()
+            one.send_now()  # by itself it would try again within minutes
         one.page.context.set_offline(False)
         one.move_until(lambda: one.totals["batches"] <= 2, "the backlog goes out", DRAIN_MS)
         one.stop()

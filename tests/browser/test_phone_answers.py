@@ -75,6 +75,29 @@ def test_refused_batches_do_not_stop_the_others(browser: Browser, phone_station:
         assert sorted(row["end"] for row in made) == ["acknowledged"] * (len(made) - 2) + ["set_aside"] * 2
 
 
+def test_a_station_that_says_when_to_come_back_is_not_asked_before(browser: Browser, phone_station: Station) -> None:
+    asked = 0
+
+    def wait(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        route.fulfill(status=429, headers={"Retry-After": "600"}, body="{}", content_type="application/problem+json")
+
+    with phone(browser, phone_station, "phone-429") as one:
+        one.enrol()
+        one.page.route(BATCHES, wait)
+        one.start()
+        one.record(1)
+        one.wait_state("Waiting for the station")
+        one.record(3)
+        assert asked == 1, "a batch that is new is no reason to ask again"
+        one.page.unroute(BATCHES)
+        one.send_now()
+        one.stop()
+        one.wait_drained()
+        assert one.ends() == {"acknowledged"}
+
+
 def test_a_login_page_that_answers_200_frees_nothing(browser: Browser, phone_station: Station) -> None:
     with phone(browser, phone_station, "phone-portal") as one:
         one.enrol()

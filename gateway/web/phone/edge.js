@@ -32,7 +32,9 @@ export class Edge {
     this.recorder = new Recorder(this.keeper, () => this.device);
     const way = this.#way();
     this.lanes = { live: new Sender("live", way), backlog: new Sender("backlog", way) };
-    this.spool.onChange = () => this.#wake();
+    this.spool.onChange = () => {
+      for (const lane of Object.values(this.lanes)) lane.wake.set();
+    };
     this.disk_trouble = "";
     /** @type {any[]} */ this.asides = [];
   }
@@ -83,11 +85,7 @@ export class Edge {
 
   /** End all waits: something may have changed. */
   tryNow() {
-    this.#wake();
-  }
-
-  #wake() {
-    for (const lane of Object.values(this.lanes)) lane.wake.set();
+    for (const lane of Object.values(this.lanes)) lane.poke();
   }
 
   /** Everything as it is now, for `view`. */
@@ -125,7 +123,7 @@ export class Edge {
       isReady: () => this.enrolment !== null,
       onHeard: () => {
         this.disk_trouble = "";
-        for (const lane of Object.values(this.lanes)) if (lane.news.failed) lane.wake.set(); // the station is back
+        for (const { news, again } of Object.values(this.lanes)) if (news.failed && !news.is_answered) again.set(); // the station is back
       },
       onAside: () => this.#listAsides(),
       onOutageEnd: async () => this.recorder.begin(),

@@ -37,7 +37,14 @@ export class Sender {
     this.lane = lane;
     this.way = way;
     this.news = new News();
-    this.wake = new Wake();
+    this.wake = new Wake(); // when there is something to send
+    this.again = new Wake(); // when the next try may fare better than the last; a new batch is no reason
+  }
+
+  /** End all waits. */
+  poke() {
+    this.wake.set();
+    this.again.set();
   }
 
   #attempt = 0;
@@ -63,6 +70,7 @@ export class Sender {
     if (pause_ms > 0) return this.wake.wait(pause_ms);
     const row = isReady() ? await spool.head(this.lane) : undefined;
     if (!row) return this.wake.wait(IDLE_MS);
+    this.again.clear();
     const answer = await post(row);
     this.#throttle.took(row.bytes.length, performance.now());
     await this.#act(row, decide(this.#attempt, answer, row, Math.random));
@@ -91,7 +99,7 @@ export class Sender {
       await this.way.onAside();
     } else {
       this.#failed(action);
-      await this.wake.wait(action.wait_s * 1000);
+      await this.again.wait(action.wait_s * 1000);
     }
   }
 

@@ -12,6 +12,7 @@ export const SENSOR_NAMES = {
 };
 const MOTION = ["acceleration", "linear_acceleration", "gyroscope", "orientation"];
 const SENSORLESS_MS = 3000;
+const FAILING_MS = 2000;
 
 /** @typedef {"" | "good" | "warn" | "bad" | "accent"} Tone
  * @typedef {{id: string, tone: Tone, title: string, text: string}} Notice
@@ -25,7 +26,7 @@ export function state(s) {
   if (!s.is_enrolled) return { tone: "", title: "Not connected", detail: "This phone needs a code from the station." };
   if (s.storage) return { tone: "bad", title: s.storage === "full" ? "The storage is full" : "The storage fails", detail: "Nothing more is kept on this phone; see below how to mend it." };
   if (s.alarm) return { tone: "bad", title: "Refused by the station", detail: `${kept}${age}. ${s.is_recording ? "Recording goes on." : ""}` };
-  if (!s.is_online || (s.failing && s.failing.failed > 1))
+  if (!s.is_online || isFailing(s))
     return { tone: "warn", title: waitingFor(s), detail: `${kept}${age}. ${s.is_recording ? "Recording goes on." : "They go out by themselves."}` };
   if (s.is_recording && s.trouble.motion === "asked")
     return { tone: "accent", title: "Waiting for you", detail: "Allow motion and location where the browser asks." };
@@ -34,6 +35,10 @@ export function state(s) {
   if (s.kept_readings > 0) return { tone: "accent", title: "Sending what was kept", detail: `${kept}${age}.` };
   return { tone: "", title: "Ready", detail: s.totals.last_receipt ? "Everything is at the station." : "Tap Start, and allow motion and location." };
 }
+
+/** One try that failed says nothing yet, unless the station bade the phone wait. @param {Status} s */
+const isFailing = ({ failing, now_ms }) =>
+  failing !== null && (failing.failed > 1 || now_ms - (failing.failing_since_ms ?? now_ms) > FAILING_MS);
 
 /** @param {Status} s */
 function waitingFor(s) {

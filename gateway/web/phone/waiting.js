@@ -10,6 +10,11 @@ export class Wake {
     this.#end?.();
   }
 
+  /** What was said until now counts for no wait. */
+  clear() {
+    this.#is_set = false;
+  }
+
   /** Until `set` or for so long. @param {number} wait_ms @returns {Promise<void>} */
   async wait(wait_ms) {
     if (!this.#is_set)
