@@ -22,12 +22,12 @@ from gateway.answers import (
 )
 from gateway.downsample import downsample
 from gateway.openapi import guarded
+from gateway.routes._session_answers import Claims, Completeness, Count, Ns, claim_listed, session_listed
 from gateway.services import Services
-from telemetry import errors, ports
+from telemetry import errors
 from telemetry.errors import Invalid
 from telemetry.ports import DeviceSeen, Span
 from telemetry.reading import CATALOGUE
-from telemetry.session_clock import AHEAD_NS, BEHIND_NS, Basis, SessionClock
 
 POINTS_MAX = 10_000
 LIMIT_MAX = 100_000
@@ -35,8 +35,6 @@ LIMIT_DEFAULT = 10_000
 ENVELOPE_PARTS = ("_min", "_max", "_mean")
 
 Method = Literal["envelope", "minmax", "lttb"]
-Ns = Annotated[int, Field(description="UTC nanoseconds.")]
-Count = Annotated[int, Field(ge=0)]
 
 router = APIRouter(prefix="/v1", tags=["query"], dependencies=[Depends(require(Role.VIEWER))])
 
@@ -86,76 +84,6 @@ class Readings(Answer):
     )
     rows: Count
     truncated: bool = Field(description="There were more rows than `limit`.")
-
-
-class ClockListed(Answer):
-    """The clock that stamped a session's readings; nothing is refused for it, and no time is changed."""
-
-    offset_s: float | None = Field(
-        description="To be added to the session's times, at most: the least of receive time minus `basis`. Null where "
-        "nobody said when it sent and nothing lies in the future: a batch that comes late may just be late."
-    )
-    basis: Basis | None = Field(
-        description="`sent`: when the sender says it sent, so the clock's error and the quickest batch's way. "
-        "`newest`: its newest reading's time, which lies in the future, so the clock is ahead by as much or more."
-    )
-    latest_offset_s: float | None = Field(
-        description="The same of the last ten minutes of which anything came: unlike `offset_s` where the clock "
-        "drifts or has stepped."
-    )
-    synchronised: bool | None = Field(
-        description="False if any batch was stamped before the sender's clock had been set; null if it never said."
-    )
-    correction_s: float | None = Field(description="The sender's own last word on what must be added to its times.")
-    skewed: bool = Field(
-        description=f"An offset is below -{AHEAD_NS / 1e9:g} s or above {BEHIND_NS / 1e9:g} s: more than a slow way."
-    )
-
-
-class SessionListed(Answer):
-    """What came of a session and what did not; a batch counts as missing once a later one came."""
-
-    device: str
-    session: str
-    numbered: bool = Field(
-        description="False for a protocol without sequence numbers (OwnTracks, SenML): what is missing is not known."
-    )
-    received_batches: Count
-    received_readings: Count
-    missing_batches: Count
-    missing: list[tuple[int, int]] = Field(description="Intervals of seq, both ends included.")
-    duplicate_batches: Count
-    reordered_batches: Count
-    late_batches: Count
-    dropped_readings: Count
-    rejected_readings: Count
-    first_received_ns: Ns
-    last_received_ns: Ns
-    clock: ClockListed
-
-
-class Completeness(Answer):
-    """Sessions, the one heard of last first; at most 10,000."""
-
-    sessions: list[SessionListed]
-
-
-class ClaimListed(Answer):
-    """A batch that the store accepted, with the hash of its canonical bytes."""
-
-    session: str
-    seq: Count
-    hash: str
-    received_ns: Ns
-    readings: Count
-    expired: Count
-    summarised: Count = Field(description="Kept as windows only.")
-
-
-class Claims(Answer):
-    """Batches by session and seq."""
-
-    claims: list[ClaimListed]
 
 
 @router.get("/devices", response_model=Devices, responses=guarded(errors.StoreUnavailable))
@@ -228,7 +156,7 @@ async def completeness(
         await check_readable(services, device)
     found = await within(services, services.store.completeness(device, session))
     readable = (s for s in found if not services.registry.is_deleted(s.device, s.last_received_ns))
-    return Json({"sessions": [_session(s) for s in readable]})
+    return Json({"sessions": [session_listed(s) for s in readable]})
 
 
 @router.get(
@@ -242,20 +170,8 @@ async def claims(
     """The batches that the store accepted: compare the hashes with what was handed over."""
     await check_readable(services, device)
     found = await within(services, services.store.claims(device, session))
-    listed = [
-        {
-            "session": c.id.session,
-            "seq": c.id.seq,
-            "hash": c.content_hash,
-            "received_ns": c.received_ns,
-            "readings": c.readings,
-            "expired": c.expired,
-            "summarised": c.summarised,
-        }
-        for c in found
-        if not services.registry.is_deleted(device, c.received_ns)
-    ]
-    return Json({"claims": listed})
+    readable = (c for c in found if not services.registry.is_deleted(device, c.received_ns))
+    return Json({"claims": [claim_listed(c) for c in readable]})
 
 
 async def _raw(services: Services, span: Span) -> pa.Table:
@@ -303,38 +219,3 @@ def _device(name: str, seen: DeviceSeen | None) -> dict[str, Any]:
         "sensors": list(seen.sensors) if seen else [],
         "tokens": [],
     }
-
-
-def _session(s: ports.Session) -> dict[str, Any]:
-    return {
-        "device": s.device,
-        "session": s.session,
-        "numbered": s.is_numbered,
-        "received_batches": s.received_batches,
-        "received_readings": s.received_readings,
-        "missing_batches": s.missing_batches,
-        "missing": s.missing,
-        "duplicate_batches": s.duplicate_batches,
-        "reordered_batches": s.reordered_batches,
-        "late_batches": s.late_batches,
-        "dropped_readings": s.dropped_readings,
-        "rejected_readings": s.rejected_readings,
-        "first_received_ns": s.first_received_ns,
-        "last_received_ns": s.last_received_ns,
-        "clock": _clock(s.clock),
-    }
-
-
-def _clock(clock: SessionClock) -> dict[str, Any]:
-    return {
-        "offset_s": _seconds(clock.offset_ns),
-        "basis": clock.basis,
-        "latest_offset_s": _seconds(clock.latest_ns),
-        "synchronised": clock.synchronised,
-        "correction_s": _seconds(clock.correction_ns),
-        "skewed": clock.is_skewed,
-    }
-
-
-def _seconds(ns: int | None) -> float | None:
-    return None if ns is None else ns / 1e9
