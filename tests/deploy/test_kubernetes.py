@@ -288,6 +288,79 @@ def test_nothing_talks_to_anything_but_what_is_named(folder: str) -> None:
     assert ("alert-to-people" in found) == ("alert" in running(folder))
 
 
+Pod = tuple[str, dict[str, str]]
+"""Namespace and labels."""
+
+
+def matches(selector: Tree | None, labels: dict[str, str]) -> bool:
+    """As Kubernetes does: no selector takes none, an empty one all; these files use `matchLabels` alone."""
+    if selector is None:
+        return False
+    assert selector.keys() <= {"matchLabels"}
+    return selector.get("matchLabels", {}).items() <= labels.items()
+
+
+def is_let(folder: str, direction: str, ours: Pod, peer: Pod, port: int | str) -> bool:
+    """Whether the policies let one of our pods talk to a peer ("egress") or be talked to ("ingress"); "53/UDP"."""
+    number, _, protocol = str(port).partition("/")
+    wanted = {"protocol": protocol or "TCP", "port": int(number)}
+    rules = [
+        rule
+        for each in policies(folder).values()
+        if each["metadata"]["namespace"] == ours[0] and matches(each["spec"]["podSelector"], ours[1])
+        for rule in each["spec"].get(direction, ())
+    ]
+    return any(
+        wanted in rule["ports"] and any(_is_peer(to, ours, peer) for to in rule[side])
+        for rule in rules
+        for side in ("to", "from")
+        if side in rule
+    )
+
+
+def _is_peer(peer_rule: Tree, ours: Pod, peer: Pod) -> bool:
+    namespace, labels = peer
+    if "namespaceSelector" in peer_rule:
+        in_namespace = matches(peer_rule["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
+    else:
+        in_namespace = namespace == ours[0] and "podSelector" in peer_rule
+    return in_namespace and matches(peer_rule.get("podSelector", {}), labels)
+
+
+@every
+def test_every_pod_can_ask_for_a_name_and_only_there(folder: str) -> None:
+    """The labels that kubeadm, GKE, EKS and AKS give their DNS: none of ours is among them."""
+    dns = ("kube-system", {"k8s-app": "kube-dns", "pod-template-hash": "5d78c9869d"})
+    other = ("kube-system", {"k8s-app": "metrics-server"})
+    for name, each in running(folder).items():
+        ours = ("sensorline", each["spec"]["template"]["metadata"]["labels"])
+        assert is_let(folder, "egress", ours, dns, "53/UDP"), name
+        assert is_let(folder, "egress", ours, dns, "53/TCP"), name
+        assert not is_let(folder, "egress", ours, other, "53/UDP"), name
+        assert not is_let(folder, "egress", ours, dns, 443), name
+
+
+@every
+def test_only_the_ingress_controller_reaches_a_gateway_and_nobody_a_consumer(folder: str) -> None:
+    controller: Pod = ("ingress-nginx", {"app.kubernetes.io/name": "ingress-nginx"})
+    for name, each in running(folder).items():
+        ours = ("sensorline", each["spec"]["template"]["metadata"]["labels"])
+        port = settings_of(folder)["gateway"]["port"]
+        assert is_let(folder, "ingress", ours, controller, port) is (name == "gateway"), name
+        assert not is_let(folder, "ingress", ours, ("elsewhere", {}), port), name
+
+
+def test_the_pod_that_proves_the_host_to_a_certificate_authority_is_reached() -> None:
+    """cert-manager's solver of HTTP-01 runs in the namespace of the ingress, which denies everything else."""
+    solver: Pod = (
+        "sensorline",
+        {"acme.cert-manager.io/http01-solver": "true", "acme.cert-manager.io/http-domain": "1"},
+    )
+    controller: Pod = ("ingress-nginx", {"app.kubernetes.io/name": "ingress-nginx"})
+    assert is_let("overlays/example", "ingress", solver, controller, 8089)
+    assert not is_let("overlays/example", "ingress", solver, ("elsewhere", {}), 8089)
+
+
 def test_the_ingress_has_tls_and_ends_at_the_gateway() -> None:
     (each,) = kinds("overlays/example", "Ingress").values()
     settings = settings_of("overlays/example")
