@@ -49,6 +49,24 @@ def test_compose_itself_takes_it_and_reads_what_these_tests_read(loaded: Tree) -
         assert each.get("environment", {}) == {k: str(v) for k, v in mine.get("environment", {}).items()}, name
 
 
+def test_the_image_is_built_once_and_before_it_is_needed(loaded: Tree) -> None:
+    """Each service that says `build` is a target of its own, and on a new machine the second export of a tag fails."""
+    found = loaded["services"]
+    (builder,) = [name for name, each in found.items() if "build" in each]
+    build = found[builder]["build"]
+    assert (Path(build["context"]) / build["dockerfile"]).resolve() == (COMPOSE.parent / "Dockerfile").resolve()
+    for name in ours():
+        assert found[name]["image"] == found[builder]["image"]
+        assert found[name]["pull_policy"] == "never", "no registry is asked for what is made here"
+        assert name == builder or builder in _before(found, name), f"`up {name}` would not build"
+
+
+def _before(found: Tree, name: str) -> set[str]:
+    """All that starts before it."""
+    direct = set(found[name].get("depends_on", {}))
+    return direct.union(*(_before(found, other) for other in direct))
+
+
 def test_compose_refuses_a_word_it_does_not_know(tmp_path: Path) -> None:
     broken = tmp_path / "compose.yaml"
     broken.write_text(COMPOSE.read_text().replace("    stop_grace_period", "    stop_grace_perio", 1))
