@@ -3,7 +3,7 @@
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,10 +47,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import came to."""
+    """What an import came to; `moved`: (type, id) -> the id it has here, where another space has it under its own."""
 
     count: int
     failures: tuple[Failure, ...]
+    moved: Mapping[tuple[str, str], str]
 
 
 class Kibana:
@@ -116,7 +117,7 @@ class Kibana:
         failures = tuple(_failure(error) for error in errors)
         if not failures and document.get("success") is not True:
             raise KibanaRefused(f"{self.url} did not import everything and does not say why: look at Kibana's log")
-        return Imported(count, failures)
+        return Imported(count, failures, _moved(document.get("successResults")))
 
     def put_dashboard(self, id_: str, body: Document) -> None:
         """Make a dashboard by the Dashboards API (9.5 and newer), in place of the one with this id."""
@@ -231,7 +232,7 @@ def _object(answer: httpx.Response) -> Document:
 
 
 _MENDS = {
-    "conflict": "the id is taken in another space: install into a space of its own with --space",
+    "conflict": "something took the id meanwhile: install again",
     "ambiguous_conflict": "several objects stem from this one: delete those that are no longer wanted",
     "missing_references": "what it refers to was not taken: mend that first",
     "unsupported_type": "this Kibana lacks the feature (such as Maps): switch it on, or leave it out",
@@ -247,6 +248,13 @@ def _failure(error: Any) -> Failure:
     reason = " ".join(str(part) for part in (kind, cause.get("message"), _missing(cause)) if part)
     mend = _MENDS.get(kind, "look at Kibana's log")
     return Failure(str(error.get("type", "?")), str(error.get("id", "?")), reason, mend)
+
+
+def _moved(results: Any) -> dict[tuple[str, str], str]:
+    """Ids are unique over all spaces: what another space has already, Kibana makes here under an id of its choice."""
+    found: Sequence[Any] = results if isinstance(results, list) else ()
+    moved = ((r.get("type"), r.get("id"), r.get("destinationId")) for r in found if isinstance(r, dict))
+    return {(str(type_), str(id_)): str(there) for type_, id_, there in moved if there and there != id_}
 
 
 def _missing(cause: Document) -> str:

@@ -8,9 +8,11 @@ from sensorline.kibana import boards, dashboards_api
 from sensorline.kibana.boards import Board
 from sensorline.kibana.bundle import Bundle, ndjson
 from sensorline.kibana.client import Failure, Kibana, KibanaRefused
+from sensorline.kibana.versions import OLDEST, is_too_old
 from telemetry.errors import Misconfigured, NotFound
 
 IMPORT, DASHBOARDS = "saved objects", "Dashboards API"
+_WITHOUT = "leave --api out: it is imported instead"
 
 
 class Way(StrEnum):
@@ -43,9 +45,12 @@ class Outcome:
 def install(kibana: Kibana, bundle: Bundle, way: Way, *, remark: Callable[[str], None]) -> Outcome:
     """Install everything; what is there already under the same ids is replaced.  Raises `SensorlineError`.
 
-    Data views first: the Dashboards API refers to them.
+    Data views first: the Dashboards API refers to them, by ids that are ours unless another space of the same Kibana
+    has them already.  There everything is imported, which alone can tell what the ids are here.
     """
     version = kibana.version()
+    if is_too_old(version):
+        raise Misconfigured(f"{kibana.url} is Kibana {version}: these objects need {OLDEST} or newer")
     offered = dashboards_api.is_offered(version)
     if way is Way.DASHBOARDS and not offered:
         raise Misconfigured(
@@ -56,20 +61,29 @@ def install(kibana: Kibana, bundle: Bundle, way: Way, *, remark: Callable[[str],
     named = {("dashboard", board.id) for board in by_api}
     objects = [document for document in bundle.objects() if (document["type"], document["id"]) not in named]
     imported = kibana.import_objects(ndjson(objects))
+    if imported.moved and way is Way.AUTO:
+        remark("note: another space has these already, so this one has them under ids of its own; all are imported")
+        if by_api:
+            objects, by_api = bundle.objects(), []
+            imported = kibana.import_objects(ndjson(objects))
     failed = {(failure.type, failure.id) for failure in imported.failures}
     installed = [
-        Installed(d["type"], d["id"], _title(d["attributes"]), IMPORT)
+        Installed(d["type"], imported.moved.get((d["type"], d["id"]), d["id"]), _title(d["attributes"]), IMPORT)
         for d in objects
         if (d["type"], d["id"]) not in failed
     ]
     failures = list(imported.failures)
     for board in by_api:
+        if imported.moved:
+            reason = "another space has its data views already, and here they have other ids"
+            failures.append(Failure("dashboard", board.id, reason, _WITHOUT))
+            continue
         by = DASHBOARDS
         try:
             kibana.put_dashboard(board.id, dashboards_api.body(board))
         except (KibanaRefused, NotFound) as e:
             if way is Way.DASHBOARDS:
-                failures.append(Failure("dashboard", board.id, e.message, "leave --api out: it is imported instead"))
+                failures.append(Failure("dashboard", board.id, e.message, _WITHOUT))
                 continue
             remark(f"note: the Dashboards API did not take {board.id}, which is imported instead: {e.message}")
             again = kibana.import_objects(ndjson([*(v.saved() for v in bundle.views), boards.saved(board)]))

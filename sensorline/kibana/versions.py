@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from sensorline.kibana.place import Broken, Finding, Place
 from sensorline.kibana.views import CORE_VERSION, TYPE_VERSIONS
 
+OLDEST = "8.9"
+"""The first Kibana that takes every version that is written here."""
+
 
 def not_above(place: Place, key: str, floor: str) -> Iterator[Finding]:
     """The version there is no newer than `floor`."""
@@ -20,6 +23,14 @@ def check(document: Place) -> Iterator[Finding]:
     kind = document.text("type")
     if kind in TYPE_VERSIONS:
         yield from not_above(document, "typeMigrationVersion", TYPE_VERSIONS[kind])
+
+
+def is_too_old(version: str) -> bool:
+    """Whether a Kibana of this version would refuse the objects; one that does not tell its version is tried."""
+    try:
+        return parts(version, "version") < parts(OLDEST, "")
+    except Broken:
+        return False
 
 
 def parts(version: str, path: str) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ class FakeKibana:
     busy: int = 0  # so many requests get a 503 first
     wants_login: bool = False
     import_errors: list[dict[str, Any]] = field(default_factory=list)
+    elsewhere: bool = False  # another space has everything already: an import makes it under ids of this one's own
     dashboards_status: int = 201
     forced: tuple[int, dict[str, str], bytes] | None = None
     asked: list[Asked] = field(default_factory=list)
@@ -65,6 +66,8 @@ class FakeKibana:
         if "/api/saved_objects/_import" in asked.path:
             assert asked.path.endswith("?overwrite=true")
             return self._import(asked)
+        if "/api/dashboards/" in asked.path and asked.method == "PUT" and self.elsewhere:
+            return _document(409, {"statusCode": 409, "message": "Saved object is in another space"})
         if "/api/dashboards/" in asked.path and asked.method == "PUT":
             said = {"statusCode": self.dashboards_status, "message": "[request body.panels.0]: no such key"}
             return _document(self.dashboards_status, said if self.dashboards_status >= 300 else {"id": "x", "data": {}})
@@ -73,7 +76,12 @@ class FakeKibana:
     def _import(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         ids = {(json.loads(line)["type"], json.loads(line)["id"]) for line in asked.file.splitlines()}
         errors = [e for e in self.import_errors if (e["type"], e["id"]) in ids]
-        document = {"success": not errors, "successCount": len(ids) - len(errors), "warnings": []}
+        document: dict[str, Any] = {"success": not errors, "successCount": len(ids) - len(errors), "warnings": []}
+        taken = sorted(ids - {(e["type"], e["id"]) for e in errors})
+        document["successResults"] = [
+            {"type": type_, "id": id_, "meta": {}} | ({"destinationId": f"here-{id_}"} if self.elsewhere else {})
+            for type_, id_ in taken
+        ]
         return _document(200, document | ({"errors": errors} if errors else {}))
 
 

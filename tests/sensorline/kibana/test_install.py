@@ -89,6 +89,34 @@ def test_who_wants_the_dashboards_api_is_told_what_it_did_not_take() -> None:
     assert {(i.type, i.id) for i in outcome.installed} == ALL - {("dashboard", id_) for id_ in BY_API}
 
 
+@pytest.mark.parametrize("version", ["8.19.2", "9.5.0"])
+def test_in_a_second_space_everything_is_imported_and_found_under_the_ids_it_has_there(version: str) -> None:
+    """Ids are unique over all spaces of a Kibana: a dashboard put by its API would refer to data views of another."""
+    with kibana(version=version, elsewhere=True) as fake:
+        outcome, remarks = installed(fake, space="second")
+    assert not puts(fake)
+    assert {(o["type"], o["id"]) for o in fake.imports()[-1]} == ALL, "only in one import do references follow the ids"
+    assert {(i.type, i.id) for i in outcome.installed} == {(type_, f"here-{id_}") for type_, id_ in ALL}
+    assert not outcome.failures
+    assert len(remarks) == 1
+    assert "another space" in remarks[0]
+
+
+def test_in_a_second_space_the_dashboards_api_cannot_and_that_is_said() -> None:
+    with kibana(version="9.5.0", elsewhere=True) as fake:
+        outcome, _ = installed(fake, Way.DASHBOARDS, space="second")
+    assert not puts(fake), "it would be a dashboard of data views that this space has not"
+    assert {f.id for f in outcome.failures} == BY_API
+    assert all("another space" in f.reason and "--api" in f.mend for f in outcome.failures)
+
+
+@pytest.mark.parametrize("version", ["7.17.29", "8.8.2"])
+def test_a_kibana_that_is_too_old_is_told_before_anything_is_sent(version: str) -> None:
+    with kibana(version=version) as fake, pytest.raises(Misconfigured, match=rf"{version}.*8\.9"):
+        installed(fake)
+    assert not fake.imports()
+
+
 def error(type_: str, name: str, kind: str, **more: Any) -> dict[str, Any]:
     return {"type": type_, "id": f"sensorline-{name}", "meta": {}, "error": {"type": kind, **more}}
 
