@@ -1,15 +1,26 @@
-"""`--https` on the command line: the settings that a local certificate brings, and how a phone comes to trust it."""
+"""`--https` on the command line: the settings that a local certificate brings, how a phone comes to trust it, and that
+it is renewed while the station runs.
+"""
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from telemetry.clock import Clock
 from telemetry.errors import Misconfigured
-from telemetry.settings import Loaded, Settings
+from telemetry.settings import Gateway, Loaded, Settings
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from sensorline.local_tls import Files, Machine
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - phones are elsewhere, and TLS, login and tokens are what keeps others out
 TRUST_PATH = "/trust"
+LOOK_EVERY_S = 60.0  # a new address, or a clock that is right at last, should not wait long for its certificate
 
 
 def with_certificate(loaded: Loaded) -> "tuple[Settings, Files]":
@@ -22,12 +33,13 @@ def with_certificate(loaded: Loaded) -> "tuple[Settings, Files]":
     except ModuleNotFoundError as e:
         raise Misconfigured(f"--https needs {e.name!r}: pip install 'sensorline[https]'") from e
     settings = loaded.settings
-    here = local_tls.machine()
+    here = _here(settings.gateway)
     try:
         files = local_tls.ensure(settings.data_dir, here)
     except OSError as e:
         raise Misconfigured(f"the local certificate cannot be kept in {settings.data_dir}: {e}") from e
     gateway = settings.gateway
+    _warn_of_strangers(gateway, files)
     changed: dict[str, object] = {
         "certfile": str(files.certificate),
         "keyfile": str(files.key),
@@ -39,6 +51,60 @@ def with_certificate(loaded: Loaded) -> "tuple[Settings, Files]":
     if not gateway.public_url and gateway.port:
         changed["public_url"] = _public_url(str(changed.get("host", gateway.host)), gateway.port, here)
     return settings.model_copy(update={"gateway": gateway.model_copy(update=changed)}), files
+
+
+def upkeep(settings: Settings, clock: Clock) -> list[Coroutine[Any, Any, None]]:
+    """What renews the local certificate, for ever, where it is the one that is served; the listener sees new files."""
+    gateway = settings.gateway
+    is_ours = gateway.local_https and gateway.authority_file and Path(gateway.certfile).parent == _folder(settings)
+    return [_renewing(settings, clock)] if is_ours else []
+
+
+async def _renewing(settings: Settings, clock: Clock) -> None:
+    from sensorline import local_tls
+
+    before = ""
+    while True:
+        try:
+            files = await asyncio.to_thread(local_tls.ensure, settings.data_dir, _here(settings.gateway))
+        except OSError as e:
+            logger.warning("the local certificate cannot be renewed: %s", e)
+        else:
+            if before and files.fingerprint != before:
+                logger.warning("phones must trust this station anew: the authority is now %s", files.fingerprint)
+            before = files.fingerprint
+        await clock.sleep(LOOK_EVERY_S)
+
+
+def _folder(settings: Settings) -> Path:
+    from sensorline import local_tls
+
+    return settings.data_dir / local_tls.FOLDER
+
+
+def _here(gateway: Gateway) -> "Machine":
+    """This machine, also by what its settings call it: phones come by that name."""
+    from sensorline import local_tls
+
+    return local_tls.machine().also(_called(gateway))
+
+
+def _called(gateway: Gateway) -> list[str]:
+    return [gateway.host, urlsplit(gateway.public_url).hostname or ""]
+
+
+def _warn_of_strangers(gateway: Gateway, files: "Files") -> None:
+    """An authority that was made before the settings had a name does not vouch for it."""
+    vouched = files.vouched.also(_called(gateway))
+    if vouched != files.vouched:
+        strange = {*map(str, vouched.names), *map(str, vouched.addresses)}
+        strange -= {*map(str, files.vouched.names), *map(str, files.vouched.addresses)}
+        logger.warning(
+            "the local authority may not vouch for %s: use an address, or a name under .local; for a full name "
+            "remove %s and start again: phones must trust the new one",
+            ", ".join(sorted(strange)),
+            files.authority.parent,
+        )
 
 
 def _public_url(host: str, port: int, here: "Machine") -> str:

@@ -22,7 +22,7 @@ from consumers.runner import Runner
 from gateway.app import create_app
 from gateway.listeners.http import Server
 from gateway.services import Services
-from sensorline import roster
+from sensorline import https, roster
 from telemetry import adapters
 from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Misconfigured, SensorlineError
@@ -132,14 +132,14 @@ async def run_up(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) 
         runners = engine.runners()
         async with _gateway(engine) as ready:
             on_ready(ready)
-            await _supervise(engine, runners, stop, engine.retention())
+            await _supervise(engine, runners, stop, engine.retention(), *https.upkeep(settings, engine.clock))
 
 
 async def run_gateway(settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:
     """The gateway alone."""
     async with opened(settings) as engine, _gateway(engine) as ready:
         on_ready(ready)
-        await _supervise(engine, [], stop)
+        await _supervise(engine, [], stop, *https.upkeep(settings, engine.clock))
 
 
 async def run_consumer(name: str, settings: Settings, *, on_ready: OnReady, stop: asyncio.Event) -> None:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import resource
-import ssl
 import time
 from email.utils import formatdate
 from typing import Any
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from gateway.listeners.certificate import Certificate
 from gateway.listeners.protocol import Connections, GuardedProtocol
 from telemetry.errors import Misconfigured
 from telemetry.loopback import is_loopback
@@ -29,13 +29,7 @@ BACKLOG = 1024
 TICK_S = 1.0
 TICKS_A_DEADLINE = 8
 ABORT_WAIT_S = 0.5
-# Mozilla's server side TLS, intermediate, version 5.7: what TLS 1.2 may use; TLS 1.3 brings its own.
-CIPHERS = ":".join((
-    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
-    "DHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-CHACHA20-POLY1305",
-))  # fmt: skip
+LOOK_EVERY_S = 10.0  # at the certificate's files
 
 
 class Server:
@@ -44,8 +38,8 @@ class Server:
     def __init__(self, settings: Gateway, app: ASGIApp) -> None:
         """Raises `Misconfigured`: plain HTTP off loopback, or certificates that cannot be read."""
         self._settings = settings
-        self._tls = _tls(settings)
-        if self._tls is None and not settings.plain_http_anywhere and not is_loopback(settings.host):
+        self._certificate = Certificate.of(settings)
+        if self._certificate is None and not settings.plain_http_anywhere and not is_loopback(settings.host):
             raise Misconfigured(
                 f"plain HTTP on {settings.host} would show tokens to the network: set gateway.certfile and "
                 "gateway.keyfile, or gateway.plain_http_anywhere if something in front does TLS",
@@ -66,7 +60,7 @@ class Server:
             proxy_headers=False,
         )
         self._server: asyncio.Server | None = None
-        self._ticker: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self.port = 0
 
     @property
@@ -79,13 +73,15 @@ class Server:
         loop = asyncio.get_running_loop()
         self._config.load()
         self._state.default_headers = _date()
-        tls: dict[str, Any] = {"ssl_handshake_timeout": self._settings.limits.header_wait_s} if self._tls else {}
+        tls: dict[str, Any] = {}
+        if self._certificate is not None:
+            handshake_s = self._settings.limits.header_wait_s
+            tls = {"ssl": self._certificate.context, "ssl_handshake_timeout": handshake_s}
         try:
             self._server = await loop.create_server(
                 lambda: GuardedProtocol(self._config, self._state, {}, self._guard, loop),
                 self._settings.host,
                 self._settings.port,
-                ssl=self._tls,
                 backlog=BACKLOG,
                 **tls,
             )
@@ -93,7 +89,9 @@ class Server:
             where = f"{self._settings.host}:{self._settings.port}"
             raise Misconfigured(f"cannot listen on {where}: {e.strerror or e}", path="gateway.port") from e
         self.port = int(self._server.sockets[0].getsockname()[1])
-        self._ticker = asyncio.create_task(self._tick(), name="http-listener")
+        self._upkeep.append(asyncio.create_task(self._tick(), name="http-listener"))
+        if self._certificate is not None:
+            self._upkeep.append(asyncio.create_task(_look(self._certificate), name="http-certificate"))
         return self.port
 
     async def stop(self) -> None:
@@ -111,10 +109,10 @@ class Server:
             for protocol in tuple(self._guard.all):
                 protocol.transport.abort()
             await self._drained(ABORT_WAIT_S)
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for task in self._upkeep:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
+                await task
 
     async def _drained(self, wait_s: float) -> bool:
         until_s = time.monotonic() + wait_s
@@ -135,21 +133,11 @@ class Server:
             self._guard.sweep(loop.time())
 
 
-def _tls(settings: Gateway) -> ssl.SSLContext | None:
-    if not settings.certfile:
-        if settings.keyfile:
-            raise Misconfigured("gateway.keyfile is set, gateway.certfile is not", path="gateway.certfile")
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(settings.certfile, settings.keyfile or None)
-    except (OSError, ssl.SSLError) as e:
-        raise Misconfigured(f"cannot read gateway.certfile or gateway.keyfile: {e}", path="gateway.certfile") from e
-    return context
+async def _look(certificate: Certificate) -> None:
+    """See renewed files; in a thread, as they may be on a slow disk."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.to_thread(certificate.look)
 
 
 def _connections_max(wanted: int) -> int:

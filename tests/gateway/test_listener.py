@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.client
+import shutil
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -12,8 +13,12 @@ from typing import Any
 import httpx
 import pytest
 import zstandard
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from gateway.listeners import http as listener
 from gateway.listeners.http import Server
+from sensorline import local_tls
 from telemetry.errors import Misconfigured
 from telemetry.settings import Gateway
 from tests.gateway.gateway_world import World, batch, bearer, eventually, gateway, served, stored
@@ -369,7 +374,6 @@ async def test_a_taken_port_is_said_so() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1, made by the openssl program."""
-    import shutil
     import subprocess
 
     openssl = shutil.which("openssl")
@@ -423,6 +427,40 @@ async def test_tls_is_1_2_or_later_with_forward_secrecy(certificate: tuple[Path,
                 await asyncio.open_connection("127.0.0.1", server.port, ssl=old)
         async with raw(server) as silent:  # never shakes hands
             assert await silent.rest() == b""
+
+
+async def test_a_renewed_certificate_is_served_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener, "LOOK_EVERY_S", 0.02)
+    here = local_tls.Machine(("localhost",), ())
+    first, second = (local_tls.ensure(tmp_path / name, here) for name in ("first", "second"))
+    cert, key = (Path(shutil.copy(f, tmp_path)) for f in (first.certificate, first.key))
+    async with serving(certfile=str(cert), keyfile=str(key)) as (_, server, _token):
+
+        async def served_to(name: str) -> bytes:
+            """By a name the client names it in the handshake, by an address it does not."""
+            anybody = ssl.create_default_context()
+            anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=anybody, server_hostname=name)
+            shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            writer.close()
+            return shown
+
+        async def everybody_sees(files: local_tls.Files) -> bool:
+            shown = {await served_to("localhost"), await served_to("127.0.0.1")}
+            return shown == {
+                x509.load_pem_x509_certificates(files.certificate.read_bytes())[0].public_bytes(Encoding.DER)
+            }
+
+        assert await everybody_sees(first)
+        shutil.copy(second.key, key)  # half of it, as a renewal that has just begun
+        await eventually(lambda: "cannot be used" in caplog.text)
+        assert await everybody_sees(first)
+        shutil.copy(second.certificate, cert)
+        async with asyncio.timeout(10):
+            while not await everybody_sees(second):
+                await asyncio.sleep(0.02)
 
 
 async def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
