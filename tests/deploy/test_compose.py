@@ -145,6 +145,18 @@ def test_every_volume_and_network_exists_and_is_used() -> None:
     assert {n for each in services().values() for n in each.get("networks", ())} == set(compose()["networks"])
 
 
+def test_who_loads_a_library_from_tmp_may() -> None:
+    """Docker mounts a tmpfs noexec: then Kafka cannot load zstd and takes no batch, nor Elasticsearch its own library."""
+    for name in ("kafka", "elasticsearch"):
+        (options,) = [t.partition(":")[2] for t in services()[name]["tmpfs"] if t.startswith("/tmp:")]
+        assert "exec" in options.split(","), name
+
+
+def test_kafkas_log_of_collections_does_not_fill_its_tmp() -> None:
+    assert services()["kafka"]["environment"]["LOG_DIR"].startswith("/tmp/")
+    assert "-loggc" not in services()["kafka"]["environment"]["EXTRA_ARGS"], "ten files of 100 MB, in memory"
+
+
 def test_no_secret_is_in_the_file() -> None:
     for name, each in services().items():
         for variable, value in each.get("environment", {}).items():
