@@ -6,45 +6,37 @@ announced by a tombstone for its seq.
 
 Puts, deletes, cursors and tombstones gather in memory and become one transaction a period (`run`), so that an SD
 card sees few writes.  A put waits while what is gathered is as much as may be, that is: while the disk takes
-nothing, or while the spool is full and its policy is `block`.  All work on the file is done by one thread
-(`edge._spool`).
+nothing, or while the spool is full and its policy is `block`.  Here is who may put what and who sees what;
+`edge._spool` brings it to the file and back.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import Self
 
 from ulid import ULID
 
-from edge._spool.drafts import shifted
+from edge._spool import fullness
+from edge._spool.committer import Committer
+from edge._spool.drafts import settled
 from edge._spool.keeper import Keeper, disk_free_bytes
+from edge._spool.offered import Offered
 from edge._spool.pending import Pending
 from edge._spool.transaction import FREES_MAX
-from edge._spool.words import Faulty, Full, Gap, Part, Unit, body, encoded
-from edge.batcher import Cut, CutLimits, split
+from edge._spool.words import Faulty, Full, encoded
+from edge.batcher import Cut, CutLimits
 from edge.journal import Journal, NoJournal
 from edge.settings import SpoolSettings
 from edge.spooled import Depth, Epoch, Lane, Refused, Spooled
-from edge.waiting import until
 from telemetry import failpoints
 from telemetry.batch import BatchId
 from telemetry.clock import Clock
 from telemetry.errors import NotReady
-from telemetry.wire import decode_own
 
-FREES_WAIT_S = 60.0  # deletes alone may wait so long for a put to ride with
-RETRY_S = 1.0
-RETRY_S_MAX = 30.0
-CLOSE_TRIES = 2
 HEAD_TRIES = 3  # a torn file becomes a new one meanwhile, or the session another
 RETRIED_AT_ONCE = 50  # refused batches put back in one transaction
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Spool:
@@ -62,18 +54,17 @@ class Spool:
     ) -> None:
         """Use `open`."""
         self._keeper, self._settings, self._clock, self._limits = keeper, settings, clock, limits
-        self._new_session = new_session
-        self._live = new_session()
-        self._generation = 0
-        self._state = keeper.state
-        self._pending = Pending()
-        self._offered: dict[Lane, tuple[int, Spooled] | None] = dict.fromkeys(Lane)
-        self._from: dict[Lane, int] = dict.fromkeys(Lane, 0)  # no batch before this place is still to be offered
-        self._thread = None if inline else ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
-        self._working: asyncio.Future[None] | None = None
-        self._settling = self._closed = self._is_full = self._is_let_go = False
-        self._fault, self._faults = "", 0
-        self._work, self._urgent, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._pending, self._offered = Pending(), Offered()
+        self._committer = Committer(
+            keeper,
+            self._pending,
+            settings,
+            clock=clock,
+            new_session=new_session,
+            renewed=self._offered.forget,
+            inline=inline,
+        )
+        self._settling = self._closed = False
 
     @classmethod
     async def open(
@@ -110,19 +101,18 @@ class Spool:
             limits=limits,
         )
         spool = cls(keeper, settings, clock=clock, limits=limits, new_session=new_session, inline=inline)
-        await spool._call(keeper.start)
-        spool._generation, spool._state = keeper.generation, keeper.state
+        await spool._committer.start()
         failpoints.passing("edge.opened")
         return spool
 
     @property
     def session(self) -> str:
         """The live session's id."""
-        return self._live
+        return self._committer.live
 
     def cursor(self, source: str) -> str | None:
         """Where the source's durable readings end."""
-        return self._state.cursors.get(source)
+        return self._committer.state.cursors.get(source)
 
     # in
 
@@ -142,8 +132,8 @@ class Spool:
             given = dict(cursors or {}) if i == len(groups) else {}
             if group or given:
                 drop = await self._until_room()
-                self._pending.add(self._live, group, given, epoch, self._clock, is_draft=draft, drop=drop)
-                self._wake()
+                self._pending.add(self._committer.live, group, given, epoch, self._clock, is_draft=draft, drop=drop)
+                self._committer.wake()
 
     async def settle(self, shift_ns: int, epoch: Epoch) -> None:
         """Make batches of all drafts, in order, with their times shifted; puts wait meanwhile.
@@ -151,23 +141,20 @@ class Spool:
         Bounded transactions: a crash in between leaves the rest as drafts.  Waits while the disk takes nothing.
         """
         while self._settling:
-            await self._pause()
+            await self._committer.pause()
         self._settling = True
         try:
             while not await self._settled(shift_ns, epoch):
-                await self._pause()
-            self._pending.change(lambda unit: settled(unit, self._live, shift_ns, epoch, self._limits))
+                await self._committer.pause()
+            self._pending.change(lambda unit: settled(unit, self._committer.live, shift_ns, epoch, self._limits))
         finally:
             self._settling = False
-            self._wake()
-            self._tell()
+            self._committer.wake()
+            self._committer.tell()
 
     async def rotate(self, epoch: Epoch) -> str:
         """A new live session; what is there and what is gathered becomes backlog.  Writes nothing."""
-        self._live = self._new_session()
-        self._offered, self._from = dict.fromkeys(Lane), dict.fromkeys(Lane, 0)
-        self._tell()
-        return self._live
+        return self._committer.rotate()
 
     async def commit(self) -> None:
         """Everything put, freed or set aside so far is durable on return; waits while that cannot be.
@@ -180,61 +167,47 @@ class Spool:
             return self._pending.waits(last) or bool(ended & self._pending.ended.keys())
 
         while is_open():
-            await self._commit_some()
+            await self._committer.commit_some()
             if is_open():
-                await self._pause()
+                await self._committer.pause()
 
     async def run(self) -> None:
         """Commit for ever: a period after the first put, or at once when enough is gathered.  Cancel, then close."""
-        while True:
-            await self._work.wait()
-            if self._pending.is_empty:
-                self._work.clear()
-                continue
-            wait_s = self._due_s() - self._clock.monotonic_s()
-            if wait_s > 0:
-                self._urgent.clear()
-                await until(self._urgent, self._clock, wait_s)
-                continue
-            await self._commit_some()
-            if self._fault or self._pending.units:
-                await self._pause()
+        await self._committer.run()
 
     # out
 
     async def head(self, lane: Lane) -> Spooled | None:
         """The lane's oldest committed batch that is neither freed nor set aside; None when there is none, or while the
         disk cannot be read."""
-        offered = self._offered[lane]
-        if offered is not None:
-            return offered[1]
-        if len(self._pending.ended) >= FREES_MAX:
-            await self._commit_some()
-        if len(self._pending.ended) >= FREES_MAX:
+        now, ended = self._committer, self._pending.ended
+        if (offered := self._offered.batch(lane)) is not None:
+            return offered
+        if len(ended) >= FREES_MAX:
+            await now.commit_some()
+        if len(ended) >= FREES_MAX:
             return None
         for _ in range(HEAD_TRIES):
-            seen = self._live, self._generation
+            seen = now.live, now.generation
             try:
-                found = await self._call(
-                    self._keeper.head, lane, self._live, tuple(self._pending.ended), self._from[lane]
-                )
+                found = await now.call(self._keeper.head, lane, now.live, tuple(ended), self._offered.start(lane))
             except (Full, Faulty):
-                self._notice()
+                now.notice()
                 return None
-            self._notice()
-            if seen == (self._live, self._generation) and (found is None or found[0] not in self._pending.ended):
-                self._offered[lane] = found
+            now.notice()
+            if seen == (now.live, now.generation) and (found is None or found[0] not in ended):
+                self._offered.show(lane, found)
                 return found[1] if found else None
         return None
 
     async def wait(self, lane: Lane) -> None:
         """Until the lane has a head."""
         while True:
-            news = self._news
+            news = self._committer.news
             if await self.head(lane) is not None:
                 return
-            if self._fault or len(self._pending.ended) >= FREES_MAX:
-                await self._pause()
+            if self._committer.fault or len(self._pending.ended) >= FREES_MAX:
+                await self._committer.pause()
             else:
                 await news.wait()
 
@@ -250,61 +223,36 @@ class Spool:
     async def aside(self, limit: int = 100) -> list[Refused]:
         """What was set aside, newest first; [] while the disk cannot be read."""
         if self._pending.reasons:
-            await self._commit_some()
+            await self._committer.commit_some()
         try:
-            return await self._call(self._keeper.aside, limit)
+            return await self._committer.call(self._keeper.aside, limit)
         except (Full, Faulty):
             return []
 
     async def retry_aside(self) -> int:
         """Put what was set aside back to its place, as it was; how many batches."""
         if self._pending.ended:
-            await self._commit_some()
+            await self._committer.commit_some()
         count = 0
-        for _ in range(1 + self._state.aside_batches // RETRIED_AT_ONCE):
+        for _ in range(1 + self._committer.state.aside_batches // RETRIED_AT_ONCE):
             with contextlib.suppress(Full, Faulty):
-                count += await self._call(self._keeper.retry_aside, RETRIED_AT_ONCE)
-        self._offered, self._from = dict.fromkeys(Lane), dict.fromkeys(Lane, 0)
-        self._notice()
-        self._tell()
+                count += await self._committer.call(self._keeper.retry_aside, RETRIED_AT_ONCE)
+        self._offered.forget()
+        self._committer.notice()
+        self._committer.tell()
         return count
 
     def depth(self) -> Depth:
         """How full, from memory."""
-        state, pending = self._state, self._pending
-        live, sessions = state.session(self._live), state.sessions.values()
-        batches = sum(s.batches for s in sessions) + state.drafts - len(pending.ended) + pending.batches
-        # the file's oldest may be acknowledged, its delete still to be written; a lane's head is not
-        heads = [found[1].put_ns for found in self._offered.values() if found is not None]
-        kept = [state.oldest_put_ns] if sum(s.batches for s in sessions) + state.drafts > len(pending.ended) else []
-        put_ns = (*(heads or kept), pending.oldest_put_ns)
-        oldest = min((at for at in put_ns if at is not None), default=None)
-        live_ready = (live.batches if live else 0) - sum(id_.session == self._live for id_ in pending.ended.values())
-        return Depth(
-            batches=batches,
-            readings=sum(s.readings for s in sessions)
-            + state.draft_readings
-            - pending.ended_readings
-            + pending.readings,
-            size_bytes=state.used_bytes,
-            oldest_put_ns=oldest if batches else None,
-            live_batches=live_ready + pending.batches_of(self._live),
-            live_ready=live_ready,
-            aside_batches=state.aside_batches + len(pending.reasons),
-            aside=dict(state.aside),
-            dropped=_sum(state.dropped, pending.dropped),
-            commits=self._keeper.commits,
-            is_full=self._is_full,
-            reports=(*self._keeper.reports,),
-        )
+        return fullness.of_all(self._keeper, self._committer, self._pending, self._offered)
 
     async def close(self) -> None:
         """Commit what is gathered, once more; move the WAL into the file, and let go of it.  Safe to call again."""
         if self._closed:
             return
         self._closed = True
-        self._tell()
-        await asyncio.shield(asyncio.ensure_future(self._close()))
+        self._committer.tell()
+        await asyncio.shield(asyncio.ensure_future(self._committer.close()))
 
     # inside
 
@@ -314,136 +262,35 @@ class Spool:
             if not self._settling and self._pending.size_bytes < self._settings.commit_bytes_max:
                 return ""
             if not self._settling:
-                await self._commit_some()
+                await self._committer.commit_some()
                 if self._pending.size_bytes < self._settings.commit_bytes_max:
                     continue
-                if self._is_full and not self._fault and self._working is None:
+                if self._committer.is_full and not self._committer.fault and self._committer.is_idle:
                     # the file makes room by policy; here the disk does not even take that
                     if self._settings.on_full == "drop_newest":
                         return self._settings.on_full
                     if self._settings.on_full == "drop_oldest" and self._pending.drop_oldest("drop_oldest"):
                         continue
-            await self._pause()
+            await self._committer.pause()
         raise NotReady("the spool is closed")
-
-    async def _commit_some(self) -> None:
-        """One transaction that begins after this was called; also when the caller is cancelled, it ends."""
-        if self._working is not None:
-            await asyncio.shield(self._working)
-        if self._working is None and not self._pending.is_empty:
-            self._working = asyncio.ensure_future(self._commit_once())
-        if self._working is not None:
-            await asyncio.shield(self._working)
-
-    async def _commit_once(self) -> None:
-        try:
-            outcome = await self._call(self._keeper.commit, self._pending.group(self._live), self._generation)
-            if outcome.generation != self._generation:  # a new file, to which all of it is still to go
-                self._notice()
-                outcome = await self._call(self._keeper.commit, self._pending.group(self._live), self._generation)
-        finally:
-            self._working = None
-        before = len(self._pending.units), len(self._pending.ended)
-        self._pending.done(outcome.taken, outcome.ended, self._clock)
-        self._state, self._fault = outcome.state, outcome.fault
-        self._faults = self._faults + 1 if self._fault else 0
-        self._is_full = outcome.is_full
-        self._notice()
-        if before != (len(self._pending.units), len(self._pending.ended)):
-            self._tell()  # not when nothing moved: two that wait to try again would wake each other for ever
 
     async def _settled(self, shift_ns: int, epoch: Epoch) -> bool:
         """Whether no draft is in the file nor on its way there; makes batches of some."""
-        if self._working is not None:
-            await asyncio.shield(self._working)
+        await self._committer.until_idle()
         with contextlib.suppress(Full, Faulty):
-            while not await self._call(
-                self._keeper.settle_some, self._sessions(), tuple(self._pending.ended), shift_ns, epoch
+            while not await self._committer.call(
+                self._keeper.settle_some, self._committer.sessions, tuple(self._pending.ended), shift_ns, epoch
             ):
-                self._notice()
-        self._notice()
-        return self._working is None and not self._state.drafts
+                self._committer.notice()
+        self._committer.notice()
+        return self._committer.is_idle and not self._committer.state.drafts
 
     def _end(self, id_: BatchId, reason: str | None) -> None:
-        session = self._state.session(id_.session)
+        session = self._committer.state.session(id_.session)
         if session is None:
             return
         place = session.places[0] + id_.seq
-        readings = 0
-        for lane, found in self._offered.items():
-            if found is not None and found[0] == place:
-                readings, self._offered[lane], self._from[lane] = found[1].readings, None, place + 1
+        readings = self._offered.end(place)
         if place not in self._pending.ended:
             self._pending.end(place, id_, readings, reason, self._clock)
-            self._wake()
-
-    def _notice(self) -> None:
-        """See what the thread did to the file; a new file's sessions are new, too."""
-        self._state = self._keeper.state
-        if self._generation == self._keeper.generation:
-            return
-        self._generation = self._keeper.generation
-        names = {name: self._new_session() for name in {self._live, *(u.session for u in self._pending.units)}}
-        self._live = names[self._live]
-        self._pending.change(lambda unit: replace(unit, session=names[unit.session]))
-        self._offered, self._from = dict.fromkeys(Lane), dict.fromkeys(Lane, 0)
-        self._tell()
-
-    def _sessions(self) -> tuple[str, ...]:
-        """In which something is still to be put, in order; the live one is the last."""
-        return tuple(dict.fromkeys([*(u.session for u in self._pending.units if u.session != self._live), self._live]))
-
-    def _due_s(self) -> float:
-        """When the next transaction is, by the monotonic clock."""
-        pending = self._pending
-        if pending.size_bytes >= self._settings.commit_bytes_max or len(pending.ended) >= FREES_MAX:
-            return 0.0
-        dues = [pending.first_put_s + self._settings.commit_period_s] if pending.units else []
-        return min([*dues, pending.first_end_s + FREES_WAIT_S] if pending.ended else dues, default=0.0)
-
-    def _wake(self) -> None:
-        self._work.set()
-        self._urgent.set()
-
-    def _tell(self) -> None:
-        told, self._news = self._news, asyncio.Event()
-        told.set()
-
-    async def _pause(self) -> None:
-        """Until something changed, or it is time to try again."""
-        await until(self._news, self._clock, min(RETRY_S_MAX, RETRY_S * 2.0 ** min(self._faults, 10)))
-
-    async def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._thread is None:
-            return work(*args, **kwargs)
-        if self._is_let_go:
-            raise NotReady("the spool is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
-
-    async def _close(self) -> None:
-        for _ in range(CLOSE_TRIES):
-            await self._commit_some()
-        if self._pending.units:
-            self._keeper.report(f"{self._pending.readings} readings could not be kept: {self._fault or 'full'}")
-        await self._call(self._keeper.close)
-        self._is_let_go = True
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
-
-
-def settled(unit: Unit, session: str, shift_ns: int, epoch: Epoch, limits: CutLimits) -> Unit:
-    """A gathered draft as batches to be."""
-    if not unit.is_draft:
-        return unit
-    parts: list[Part] = []
-    for part in unit.parts:
-        if isinstance(part, Gap):
-            parts.append(part)
-        else:
-            batch = decode_own(body(BatchId("", "", 0), part))
-            parts += map(encoded, split(shifted(batch.series, shift_ns), limits))
-    return replace(unit, session=session, parts=tuple(parts), epoch=epoch, is_draft=False)
-
-
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+            self._committer.wake()

@@ -1,9 +1,17 @@
-"""The synchronous inside of `edge.spool`: a file of SQLite on APSW, what is done to it, and what may happen to it.
+"""The inside of `edge.spool`: a file of SQLite on APSW, what is done to it, and what may happen to it.
 
-keeper       one good file, whatever happens; the only part that `edge.spool` calls in its thread
+In the event loop, all of it in memory:
+
+pending      what is gathered for the file              committer    brings it there, when it is due
+offered      what the senders are shown                 fullness     how much all of it is
+
+Synchronous, in the spool's thread:
+
+keeper       one good file, whatever happens; the only part that is called from outside the thread
 file         connection, transaction, checkpoint            schema       tables, rows, what an error means
 transaction  what can be done to rows, and the notes        policy       what when there is no room
 drafts       readings whose times wait for the clock        aside        batches that were refused
-rescue       from a torn or deleted file into a new one     pending      what waits in memory
-words        values that all of these share
+rescue       from a torn or deleted file into a new one     words        values that all of these share
+
+look         from another process, read-only
 """

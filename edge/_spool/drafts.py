@@ -1,10 +1,13 @@
-"""Drafts: readings whose times wait for the clock.  Durable, without a seq; `settle_some` makes batches of them."""
+"""Drafts: readings whose times wait for the clock.  Durable, without a seq; `settle_some` makes batches of them, and
+`settled` of those that are not durable yet."""
+
+from dataclasses import replace
 
 import numpy as np
 
 from edge._spool.schema import BATCH, COLUMNS, TOMBSTONE, Row, number, rows
 from edge._spool.transaction import Transaction
-from edge._spool.words import DAMAGED, Encoded, Gap, Unit, body, count, encoded, tombstone
+from edge._spool.words import DAMAGED, Encoded, Gap, Part, Unit, body, count, encoded, tombstone
 from edge.batcher import Cut, CutLimits, split
 from edge.spooled import Epoch
 from telemetry import wire
@@ -73,6 +76,20 @@ def settle_some(
             t.insert(new)
             t.handed.append(told)
     return _one(t, "") is None
+
+
+def settled(unit: Unit, session: str, shift_ns: int, epoch: Epoch, limits: CutLimits) -> Unit:
+    """A gathered draft as batches to be."""
+    if not unit.is_draft:
+        return unit
+    parts: list[Part] = []
+    for part in unit.parts:
+        if isinstance(part, Gap):
+            parts.append(part)
+        else:
+            batch = wire.decode_own(body(BatchId("", "", 0), part))
+            parts += map(encoded, split(shifted(batch.series, shift_ns), limits))
+    return replace(unit, session=session, parts=tuple(parts), epoch=epoch, is_draft=False)
 
 
 def shifted(cut: Cut, by_ns: int) -> Cut:

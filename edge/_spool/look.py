@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 
+from edge._spool import fullness
 from edge._spool.file import load
 from edge._spool.keeper import FILE
 from edge._spool.schema import BATCH
@@ -23,16 +24,7 @@ def depth(folder: Path) -> Depth:
         if db is None:
             return Depth()
         state = _state(db, folder)
-    sessions = state.sessions.values()
-    return Depth(
-        batches=sum(s.batches for s in sessions) + state.drafts,
-        readings=sum(s.readings for s in sessions) + state.draft_readings,
-        size_bytes=state.used_bytes,
-        oldest_put_ns=state.oldest_put_ns,
-        aside_batches=state.aside_batches,
-        aside=state.aside,
-        dropped=state.dropped,
-    )
+    return fullness.of_file(state)
 
 
 def is_there(folder: Path) -> bool:

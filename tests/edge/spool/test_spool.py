@@ -99,7 +99,7 @@ async def test_rotate_makes_what_is_there_backlog(tmp_path: Path) -> None:
         (new, {2: 3}, LATER),
     ]
     await spool.commit()
-    assert [s.name for s in spool._state.sessions.values()] == [new]
+    assert [s.name for s in spool._committer.state.sessions.values()] == [new]
     await spool.close()
 
 
@@ -221,7 +221,7 @@ async def test_block_waits_until_something_was_acknowledged(tmp_path: Path) -> N
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     while True:  # the put that was cancelled was not taken
-        await spool._commit_some()
+        await spool._committer.commit_some()
         if not await spool.head(Lane.LIVE):
             break
         await drain(spool)
@@ -533,7 +533,7 @@ async def test_the_cursor_of_a_put_that_waits_for_room_waits_with_it(tmp_path: P
     head = await spool.head(Lane.LIVE)
     assert head is not None
     await spool.free(head.id)  # so that the transaction has something to do
-    await spool._commit_some()
+    await spool._committer.commit_some()
     assert spool._pending.units
     assert not spool._pending.ended
     assert spool.cursor("file") == "1"

@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
             10**6 if self.changes["aside_bytes_max"] > 10**5 else 9_000
         )
         assert self.spool._pending.size_bytes <= 2 * 24 * KIB + 4 * 15 * KIB
-        state = self.spool._state
+        state = self.spool._committer.state
         file = self.spool._keeper._file
         assert file is not None
         count = "SELECT count(*), coalesce(sum(CASE WHEN kind = 0 THEN readings END), 0) FROM "

@@ -296,9 +296,9 @@ async def test_a_folder_that_cannot_be_made_again_is_tried_until_it_can(tmp_path
     shutil.rmtree(tmp_path / "a")
     (tmp_path / "a").write_text("in the way")
     await spool.put([cut(1)], epoch=EPOCH)
-    await spool._commit_some()
+    await spool._committer.commit_some()
     assert spool.depth().batches == 2
-    assert spool._fault
+    assert spool._committer.fault
     (tmp_path / "a").unlink()
     await spool.commit()
     assert [list(numbers(b)) for b in await drain(spool)] == [[0], [1]]

@@ -67,8 +67,9 @@ def let_go(spool: Spool) -> None:
     file = spool._keeper._file
     if file is not None:
         file.close(checkpoint=False)
-    if spool._thread is not None:
-        spool._thread.shutdown()
+    thread = spool._committer._thread
+    if thread is not None:
+        thread.shutdown()
 
 
 def numbers(batch: Spooled) -> dict[int, int]:
