@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.deploy.files import (
     services,
 )
 
+README = (COMPOSE.parent / "README.md").read_text()
 SERVICES = sorted(services())
 ONCE = {"secrets", "accounts"}
 ROUTES = {"/healthz", "/readyz"}
@@ -146,7 +148,7 @@ def test_every_volume_and_network_exists_and_is_used() -> None:
 
 
 def test_who_loads_a_library_from_tmp_may() -> None:
-    """Docker mounts a tmpfs noexec: then Kafka cannot load zstd and takes no batch, nor Elasticsearch its own library."""
+    """Docker mounts a tmpfs noexec: Kafka could not load zstd and took no batch, nor Elasticsearch its own library."""
     for name in ("kafka", "elasticsearch"):
         (options,) = [t.partition(":")[2] for t in services()[name]["tmpfs"] if t.startswith("/tmp:")]
         assert "exec" in options.split(","), name
@@ -209,6 +211,24 @@ def test_the_program_knows_each_command_line(name: str) -> None:
 def test_the_program_refuses_what_it_does_not_know(words: list[str]) -> None:
     with pytest.raises(typer.BadParameter.__mro__[1]):
         parsed(words)
+
+
+def test_the_readme_installs_into_kibana_from_a_service_that_can() -> None:
+    readme = README.replace("\\\n", " ")
+    (found,) = re.findall(r"run --rm --entrypoint sensorline (\S+) +(kibana .+)", readme)
+    name, words = found[0], found[1].split()
+    assert parsed(words) == ["kibana", "install"]
+    options = dict(pairwise(words))
+    host = options["--url"].removeprefix("http://").partition(":")[0]
+    assert set(services()[name]["networks"]) & set(services()[host]["networks"]), f"{name} cannot reach {host}"
+    mounts = [volume.split(":")[1] for volume in services()[name]["volumes"]]
+    assert str(Path(options["--password-file"]).parent) in mounts
+
+
+def test_what_an_upgrade_removes_are_volumes_with_no_data() -> None:
+    (found,) = re.findall(r"docker volume rm ([^`]+)", README)
+    removed = {name.removeprefix(f"{compose()['name']}_") for name in found.split()}
+    assert removed == {name for name in compose()["volumes"] if name.endswith("-config")}
 
 
 def test_every_consumer_runs() -> None:

@@ -202,6 +202,17 @@ def expected_keys() -> dict[str, set[str]]:
     return keys
 
 
+def test_the_readme_looks_for_the_first_key_in_every_gateways_log() -> None:
+    """`logs deployment/gateway` reads one pod's, and `--selector` ten lines of each unless told."""
+    readme = (KUBERNETES.parent / "README.md").read_text().replace("\\\n", " ")
+    (asked,) = re.findall(r"logs (.+?)\|", readme)
+    assert "--tail=-1" in asked
+    (selector,) = re.findall(r"--selector (\S+)", asked)
+    name, _, value = selector.partition("=")
+    found = {n for n, d in running("base").items() if d["spec"]["template"]["metadata"]["labels"].get(name) == value}
+    assert found == {"gateway"}
+
+
 @every
 def test_every_reference_exists_and_no_secret_is_committed(folder: str) -> None:
     assert not [each for each in rendered(folder) if each["kind"] == "Secret"]
