@@ -18,8 +18,8 @@ const FILES = [
   "/assets/lib/format.js",
   ...[
     "axes", "backoff", "batcher", "blocked", "catalogue", "clock", "decide", "edge", "forms", "gauge", "idb", "identity",
-    "keeper", "lanes", "main", "numbers", "packing", "policy", "recorder", "screen", "sender", "sensors", "spool",
-    "spool_rows", "station", "ui", "view", "waiting",
+    "keeper", "lanes", "main", "numbers", "packing", "policy", "recorder", "refused", "screen", "sender", "sensors",
+    "set_aside", "spool", "spool_rows", "station", "ui", "view", "waiting",
   ].map((name) => `/assets/phone/${name}.js`),
 ];
 

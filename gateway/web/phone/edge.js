@@ -36,7 +36,7 @@ export class Edge {
       for (const lane of Object.values(this.lanes)) lane.wake.set();
     };
     this.disk_trouble = "";
-    /** @type {any[]} */ this.asides = [];
+    /** @type {Awaited<ReturnType<Spool["asides"]>>} */ this.asides = []; // the newest, newest first
   }
 
   #stopping = new AbortController();
@@ -61,7 +61,8 @@ export class Edge {
   /** Become a device by a code; "" or why not.  While something is kept, the code must be for the same device: the
    * batches name it, and nobody else's token can send them. @param {string} code */
   async enrol(code) {
-    const is_bound = this.recorder.isRecording || this.recorder.unkept > 0 || this.spool.totals.batches > 0;
+    const { batches, aside_batches } = this.spool.totals;
+    const is_bound = this.recorder.isRecording || this.recorder.unkept > 0 || batches + aside_batches > 0;
     const answer = await enrol(code, is_bound && this.device ? this.device : null);
     if ("why" in answer) return answer.why;
     const is_new = answer.device !== this.device;
@@ -81,6 +82,21 @@ export class Edge {
     await write(this.db, "enrolment", null);
     await this.#listAsides();
     this.enrolment = null; // last: whoever is told that this phone is nobody's finds nothing of its time on the disk
+  }
+
+  /** Send again what the station refused for good; how many batches. */
+  async sendRefused() {
+    const batches = await this.spool.retryAsides();
+    await this.#listAsides();
+    this.tryNow();
+    return batches;
+  }
+
+  /** Delete it, up to this key of `asides`; how many batches. @param {number} key */
+  async deleteRefused(key) {
+    const batches = await this.spool.deleteAsides(key);
+    await this.#listAsides();
+    return batches;
   }
 
   /** End all waits: something may have changed. */

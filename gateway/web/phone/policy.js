@@ -2,7 +2,7 @@
 //
 // The oldest batch that was certainly never sent goes, and a tombstone stands for its seq.  Batches are sent in order and
 // one at a time, so only the first of a session may have been sent without an answer: it may be stored, and a tombstone
-// would contradict it.  So the first of each session stays.
+// would contradict it.  So the first of each session stays, and so does what a person had put back to be sent again.
 
 export const SIZE_BYTES_MAX = 256 * 1024 * 1024;
 export const SIZE_BYTES_MIN = 32 * 1024;
@@ -21,8 +21,8 @@ export function limit(quota_bytes, wish_bytes) {
 /** @param {number} used @param {number} need @param {number} max  bytes */
 export const isFull = (used, need, max) => used + need > max;
 
-/** May this row be dropped? @param {{kind: string}} row @param {boolean} is_first  of its session */
-export const isDroppable = (row, is_first) => row.kind === "batch" && !is_first;
+/** May this row be dropped? @param {{kind: string, keep?: true}} row @param {boolean} is_first  of its session */
+export const isDroppable = (row, is_first) => row.kind === "batch" && !row.keep && !is_first;
 
 /** Must the oldest tombstone be forgotten? @param {number} tombstones @param {number} max_bytes */
 export const areTombstonesTooMany = (tombstones, max_bytes) => tombstones * 2 * ROW_BYTES > max_bytes * TOMBSTONES_SHARE;

@@ -1,17 +1,19 @@
 // The spool: what was recorded is on this phone's disk until the station has acknowledged it.  Bounded.
 //
 // Guarantee: a batch that `head` gives was committed with its seq; its bytes never change, and its id is never used
-// again.  Nothing leaves but acknowledged, set aside with its reason, or dropped by policy: counted, and announced by a
-// tombstone for its seq.  One page at a time (a Web Lock), and in it one change after the other.
+// again.  Nothing leaves but acknowledged, set aside with its reason (from where a person may put it back, or delete it),
+// or dropped by policy: counted, and announced by a tombstone for its seq.  One page at a time (a Web Lock), and in it one
+// change after the other.
 
 import { body, tombstone } from "./identity.js";
 import { change, got, read } from "./idb.js";
 import { pack } from "./packing.js";
 import * as policy from "./policy.js";
-import { bury, boundAside, boundTombstones, firstRow, oldestDroppable } from "./spool_rows.js";
+import * as set_aside from "./set_aside.js";
+import { add, bury, boundTombstones, firstRow, oldestDroppable } from "./spool_rows.js";
 
 /** @typedef {{ordinal: number, seq: number, device: string, session: string, kind: "batch" | "tombstone", readings: number,
- *   lost: number, bytes: Uint8Array<ArrayBuffer>, encoding: string, put_ms: number, epoch: string}} Row
+ *   lost: number, bytes: Uint8Array<ArrayBuffer>, encoding: string, put_ms: number, epoch: string, keep?: true}} Row
  * @typedef {typeof NOTHING} Totals
  * @typedef {"live" | "backlog"} Lane */
 
@@ -116,20 +118,29 @@ export class Spool {
     return this.#inTurn(() =>
       this.#change("strict", async (tx, totals) => {
         if (!(await this.#leave(tx, totals, row, "set_aside", reason))) return;
-        tx.objectStore("aside").put({ ...row, reason, at_ms: now_ms });
-        totals.aside_batches += 1;
-        totals.aside_readings += row.readings;
-        totals.aside_bytes += row.bytes.length;
-        await boundAside(tx, totals, policy.ASIDE_BYTES_MAX);
+        await set_aside.add(tx, totals, row, reason, now_ms);
       }),
     );
   }
 
   /** The newest that were set aside, newest first. @param {number} limit */
-  async asides(limit) {
-    const store = this.db.transaction("aside").objectStore("aside");
-    const keys = (await got(store.getAllKeys())).slice(-limit).reverse();
-    return Promise.all(keys.map((key) => got(store.get(key))));
+  asides(limit) {
+    return set_aside.listed(this.db.transaction("aside"), limit);
+  }
+
+  /** Put what was set aside back to its place, as it was; how many batches. */
+  retryAsides() {
+    return this.#inTurn(async () => {
+      const rows = await this.#change("strict", (tx, totals) => set_aside.putBack(tx, totals, this.keeps_made));
+      this.live_batches += rows.filter((row) => row.session === this.session).length;
+      this.onChange();
+      return rows.length;
+    });
+  }
+
+  /** Lose what was set aside, up to this key of `asides`; how many batches. @param {number} key */
+  deleteAsides(key) {
+    return this.#inTurn(() => this.#change("strict", (tx, totals) => set_aside.removeTo(tx, totals, key)));
   }
 
   /** Forget everything that is kept here. */
@@ -213,14 +224,17 @@ export class Spool {
   }
 
   /** The totals change with the transaction, or not at all.
-   * @param {"strict"|"relaxed"} durability @param {(tx: IDBTransaction, totals: Totals) => any} work */
+   * @template T @param {"strict"|"relaxed"} durability @param {(tx: IDBTransaction, totals: Totals) => T} work
+   * @returns {Promise<Awaited<T>>} */
   async #change(durability, work) {
     const totals = { ...this.totals };
-    await change(this.db, durability, async (tx) => {
-      await work(tx, totals);
+    const result = await change(this.db, durability, async (tx) => {
+      const done = await work(tx, totals);
       await got(tx.objectStore("state").put(totals, "totals"));
+      return done;
     });
     this.totals = totals;
+    return result;
   }
 
   /** @template T @param {() => Promise<T>} work @returns {Promise<T>} */
@@ -232,14 +246,4 @@ export class Spool {
     );
     return done;
   }
-}
-
-/** @param {IDBTransaction} tx @param {Totals} totals @param {Row} row */
-function add(tx, totals, row) {
-  tx.objectStore("batches").add(row); // a seq that is there already fails the transaction
-  totals.ordinal = row.ordinal;
-  totals.bytes += row.bytes.length + policy.ROW_BYTES;
-  totals.batches += 1;
-  totals.readings += row.readings;
-  totals.oldest_ms ??= row.put_ms;
 }

@@ -25,7 +25,18 @@ async function find(tx, from, isIt) {
 
 /** Of its session. @param {IDBTransaction} tx @param {Row} row */
 async function isFirst(tx, { ordinal, seq }) {
+  if (seq === 0) return true; // and an empty range is an error
   return (await got(tx.objectStore("batches").getKey(IDBKeyRange.bound([ordinal, 0], [ordinal, seq], false, true)))) === undefined;
+}
+
+/** @param {IDBTransaction} tx @param {Totals} totals @param {Row} row */
+export function add(tx, totals, row) {
+  tx.objectStore("batches").add(row); // a seq that is there already fails the transaction
+  totals.ordinal = Math.max(totals.ordinal, row.ordinal);
+  totals.bytes += row.bytes.length + policy.ROW_BYTES;
+  totals.batches += 1;
+  totals.readings += row.readings;
+  totals.oldest_ms ??= row.put_ms;
 }
 
 /** Put a tombstone in a batch's place. @param {IDBTransaction} tx @param {Totals} totals @param {Row} row @param {boolean} keeps_made */
@@ -51,20 +62,5 @@ export async function boundTombstones(tx, totals, max_bytes) {
     totals.batches -= 1;
     totals.tombstones -= 1;
     totals.unannounced_readings += row.lost;
-  }
-}
-
-/** The oldest out of what was set aside, when it is too much. @param {IDBTransaction} tx @param {Totals} totals @param {number} max_bytes */
-export async function boundAside(tx, totals, max_bytes) {
-  const aside = tx.objectStore("aside");
-  while (totals.aside_bytes > max_bytes && totals.aside_batches > 1) {
-    const [key] = await got(aside.getAllKeys(undefined, 1));
-    const row = /** @type {Row} */ (await got(aside.get(key)));
-    aside.delete(key);
-    totals.aside_batches -= 1;
-    totals.aside_readings -= row.readings;
-    totals.aside_bytes -= row.bytes.length;
-    totals.unannounced_readings += row.readings;
-    totals.dropped_readings += row.readings;
   }
 }

@@ -42,7 +42,7 @@ function whyNot({ status, retry_after_s }, said) {
   if (status === null) return "The station does not answer. The code is still good: try again when the network is there.";
   if (status === 404 || status === 422)
     return "This code is no good: mistyped, used, or over ten minutes old. Ask for a new one on the station's Devices page.";
-  if (status === 409) return `${said.detail ?? "This code is for another device."} Send what is kept here first, or forget it below.`;
+  if (status === 409) return `${said.detail ?? "This code is for another device."} Send or delete what is kept here first, or forget this phone below.`;
   if (status === 429) return `Too many wrong codes from this network. Wait ${Math.ceil(retry_after_s ?? 60)} s, then try again.`;
   return said.detail ?? `The station answered ${status}. Try again in a while.`;
 }

@@ -1,8 +1,9 @@
 // The page's parts, built once and updated in place: nothing jumps, and only what changed is read out.
 
 import { confirmed, h, replace, say } from "../lib/dom.js";
-import { time } from "../lib/format.js";
+import { plural } from "../lib/format.js";
 import { codeForm } from "./forms.js";
+import { refusedPart } from "./refused.js";
 import { SENSOR_NAMES, facts, notices, reading, state } from "./view.js";
 
 const SENSORS = Object.keys(SENSOR_NAMES);
@@ -41,7 +42,7 @@ export function build(edge, root, { is_ios }) {
     SENSORS.forEach((sensor, k) => reading(s, sensor).forEach((text, n) => say(parts.cells[k][n], text)));
     facts(s, location.host).forEach(([, value], k) => say(parts.values[k], value));
     noted = tell(notes, s, is_ios, noted);
-    listAside(parts.aside, s.asides);
+    parts.refused.show();
   };
   update();
   return { update, connectBy: connecting(edge, first, parts) };
@@ -96,30 +97,23 @@ function factCard() {
 /** @param {import("./edge.js").Edge} edge */
 function phoneCard(edge) {
   const again = codeForm("code-again", "Connect again", (code) => edge.enrol(code));
-  const aside = h("ul", { class: "aside" });
+  const refused = refusedPart(edge);
   const forget = async () => {
-    const { kept_readings } = edge.status();
-    const text = h("p", null, kept_readings ? `${kept_readings} readings that the station does not have are deleted with it.` : "Everything is at the station. To record again it needs a new code.");
+    const { kept_readings, totals } = edge.status();
+    const lost = kept_readings + totals.aside_readings;
+    const text = h("p", null, lost ? `${plural(lost, "reading")} that the station does not have are deleted with it.` : "Everything is at the station. To record again it needs a new code.");
     if (await confirmed({ title: `Forget ${edge.device} on this phone?`, text, yes: "Forget", danger: true })) await edge.forget();
   };
   const phone = h("details", { class: "card more" },
     h("summary", null, "This phone"),
     h("div", { class: "more-parts" },
       again.form,
-      aside,
+      refused.part,
       h("div", { class: "row" },
         h("button", { class: "button", type: "button", onClick: () => edge.tryNow() }, "Send now"),
         h("button", { class: "button danger", type: "button", onClick: () => void forget() }, "Forget this phone"),
       ),
     ),
   );
-  return { phone, aside };
-}
-
-/** @param {HTMLElement} list @param {any[]} asides */
-function listAside(list, asides) {
-  const newest = asides.map((a) => `${a.session}/${a.seq}`).join();
-  if (list.dataset.newest === newest) return;
-  list.dataset.newest = newest;
-  replace(list, asides.map((a) => h("li", null, h("b", null, `Batch ${a.seq}, ${time(a.at_ms)}`), ` ${a.readings} readings: ${a.reason}`)));
+  return { phone, refused };
 }

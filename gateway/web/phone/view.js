@@ -33,7 +33,7 @@ export function state(s) {
   if (s.is_recording)
     return { tone: "good", title: "Recording", detail: s.totals.batches > 2 ? `${kept}${age}, on the way.` : "What is recorded is at the station a second later." };
   if (s.kept_readings > 0) return { tone: "accent", title: "Sending what was kept", detail: `${kept}${age}.` };
-  return { tone: "", title: "Ready", detail: s.totals.last_receipt ? "Everything is at the station." : "Tap Start, and allow motion and location." };
+  return { tone: "", title: "Ready", detail: s.totals.last_receipt ? `Everything ${s.totals.aside_batches ? "else " : ""}is at the station.` : "Tap Start, and allow motion and location." };
 }
 
 /** One try that failed says nothing yet, unless the station bade the phone wait. @param {Status} s */
@@ -57,7 +57,7 @@ export function notices(s, is_ios) {
     s.is_recording && s.trouble.location === "denied" && { id: "location", tone: "warn", title: "Location is not allowed", text: is_ios ? "Settings, Privacy & Security, Location Services, Safari Websites: choose While Using. Then reload this page." : "Tap the icon left of the address, then Permissions, allow Location, and tap Stop and Start here." },
     s.is_recording && s.trouble.location === "missing" && { id: "fix", tone: "", title: "No position yet", text: "Switch Location on in the phone's settings, or go where the sky is seen. Everything else is recorded." },
     s.totals.dropped_readings > 0 && { id: "dropped", tone: "warn", title: `${plural(s.totals.dropped_readings, "reading")} dropped`, text: `More than ${bytes(s.size_bytes_max)} waited to be sent, so the oldest went. The station counts them as dropped.` },
-    s.totals.aside_batches > 0 && { id: "aside", tone: "warn", title: `${plural(s.totals.aside_batches, "batch", "batches")} refused by the station`, text: `${plural(s.totals.aside_readings, "reading")} set aside on this phone; the reasons are below.` },
+    s.totals.aside_batches > 0 && { id: "aside", tone: "warn", title: `${plural(s.totals.aside_batches, "batch", "batches")} refused by the station`, text: `${plural(s.totals.aside_readings, "reading")} set aside on this phone. Below, under “This phone”, are the reasons, and they can be sent again.` },
     s.is_screen_refused && { id: "screen", tone: "", title: "The screen may go dark", text: "This browser does not let a page keep it on. Set a long screen timeout: a dark phone records nothing." },
   ];
   return all.filter((one) => one !== false);
