@@ -74,6 +74,7 @@ class Stream:
 
     def reset(self, why: str) -> None:
         """It begins here instead of where it wanted."""
+        self._pulses, self._window, self._within, self._told_up_to = Pulses(), None, None, ""
         self._put(Event.of("reset", {"why": why}), self.mark())
 
     def known(self, seen: SeenBatch) -> None:
@@ -122,18 +123,26 @@ class Stream:
 
     @property
     def is_settled(self) -> bool:
-        """Whether `mark` holds for what was sent: nothing waits, nothing is told in part."""
-        return self.outbox.is_empty and self._within is None and not self._told_up_to
+        """Whether `mark` holds for what was sent: nothing waits."""
+        return self.outbox.is_empty and not self._told_up_to
 
     def mark(self, told: str | None = None) -> Mark:
         """How far it was told."""
         place = self.place
-        return Mark(dict(place.batches), dict(place.anomalies), _behind(self._window, place.batches), None, told)
+        window = _behind(self._window, place.batches)
+        return Mark(dict(place.batches), dict(place.anomalies), window, self._still_within(), told)
 
     def _mark_within(self, seen: SeenBatch, told: int) -> Mark:
         batches = {**self.place.batches, seen.partition: seen.offset}
         window = _behind(self._window, batches)
         return Mark(batches, dict(self.place.anomalies), window, (seen.partition, told))
+
+    def _still_within(self) -> tuple[int, int] | None:
+        """The record that was told in part, while it is still to come."""
+        if self._within is None:
+            return None
+        partition, offset, series = self._within
+        return (partition, series) if self.place.batches[partition] == offset else None
 
     def _done(self, seen: SeenBatch) -> int:
         """How many of its series were told before."""
