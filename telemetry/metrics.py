@@ -70,6 +70,12 @@ codes_refused = Counter(
 )
 logins_refused = Counter("sensorline_logins_refused", "Logins with a wrong name or password.", registry=REGISTRY)
 live_readers = Gauge("sensorline_live_readers", "Live streams open now.", registry=REGISTRY)
+live_failures = Counter(
+    "sensorline_live_failures",
+    "Errors that nobody foresaw, by where: following (every reader connects again) or catching_up (one begins anew).",
+    ["where"],
+    registry=REGISTRY,
+)
 live_events_lost = Counter(
     "sensorline_live_events_lost", "Events that readers were too slow for; each was told how many.", registry=REGISTRY
 )

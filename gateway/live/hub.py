@@ -10,6 +10,7 @@ from gateway.live.follower import Follower
 from gateway.live.marks import Mark
 from gateway.live.outbox import Outbox
 from gateway.live.reader import Reader
+from gateway.live.rest import Rest
 from gateway.live.seen import Shown
 from gateway.live.stream import Place, Stream, Wanted
 from telemetry import metrics
@@ -21,6 +22,7 @@ from telemetry.settings import Limits
 logger = logging.getLogger(__name__)
 
 UNKNOWN_ID = "the id is not one of ours"
+FAILED = "the gateway could not go on from the id"
 RETRY_AFTER_S = 5.0
 
 
@@ -34,6 +36,7 @@ class Hub:
         self._limits = limits
         self._follower: Follower | None = None
         self._starting = asyncio.Lock()
+        self._rest = Rest()
         self._readers: dict[Reader, str] = {}
         self._by_principal: Counter[str] = Counter()
         self._catching_up: dict[Reader, asyncio.Task[None]] = {}
@@ -71,6 +74,8 @@ class Hub:
         self._readers[reader] = principal
         if self._closed:
             self.leave(reader)
+        elif follower is not self._follower:
+            reader.end()  # it failed meanwhile
         return reader
 
     def leave(self, reader: Reader) -> None:
@@ -96,7 +101,7 @@ class Hub:
 
     def _admit(self, principal: str) -> None:
         if self._closed:
-            raise NotReady("the gateway stops", retry_after_s=RETRY_AFTER_S)
+            raise _stops()
         if self._by_principal[principal] >= self._limits.live_readers_per_principal_max:
             raise RateLimited(f"{principal} has too many live streams open", retry_after_s=RETRY_AFTER_S)
         if self._by_principal.total() >= self._limits.live_readers_max:
@@ -122,10 +127,35 @@ class Hub:
     async def _followed(self) -> Follower:
         async with self._starting:
             if self._follower is None:
+                if self._closed:
+                    raise _stops()
+                wait_s = self._rest.left_s(self._clock.monotonic_s())
+                if wait_s:  # also for those who waited here while it failed
+                    raise LogUnavailable("the log cannot be followed now; try again", retry_after_s=wait_s)
                 follower = Follower(self._log, self._clock, self._is_deleted, self._limits.live_ring_bytes_max)
-                await follower.start()
+                try:
+                    await follower.start(self._failed)
+                except Exception:
+                    self._rest.begin(self._clock.monotonic_s())
+                    raise
+                if self._closed:
+                    await follower.close()
+                    raise _stops()
                 self._follower = follower
             return self._follower
+
+    def _failed(self, follower: Follower, error: BaseException | None) -> None:
+        """Nobody tells the readers anything more: end them.  They come back with their last ids, and begin it anew."""
+        if follower is not self._follower:
+            return
+        logger.error("live streams end, and go on when their readers come back: following failed", exc_info=error)
+        metrics.live_failures.labels("following").inc()
+        now_s = self._clock.monotonic_s()
+        self._rest.begin(now_s, held_out_s=now_s - follower.began_s)
+        self._follower = None
+        self._keep(asyncio.create_task(follower.close(), name="live-end"))
+        for reader in tuple(self._readers):
+            reader.end()
 
     async def _begun(self, follower: Follower, wanted: Wanted, shown: Shown, after: str | None) -> Reader:
         outbox = Outbox(self._limits.live_queue_bytes_max)
@@ -150,14 +180,23 @@ class Hub:
         return reader
 
     async def _catch_up(self, follower: Follower, reader: Reader, mark: Mark) -> None:
-        records_max = self._limits.live_resume_records_max
+        catch_up = CatchUp(follower, reader, self._limits.live_resume_records_max)
         try:
-            await CatchUp(follower, reader, records_max).run(mark)
+            await catch_up.run(mark)
         except LogUnavailable as e:
             logger.warning("a live stream ends: it cannot be caught up: %s", e.message)
         except TimeoutError:
             logger.info("a live stream ends: its reader comes back, and does not read")
+        except Exception:  # whatever it is, it would stop this reader at the same record each time it comes back
+            logger.exception("a live stream begins anew: catching up failed")
+            metrics.live_failures.labels("catching_up").inc()
+            if follower is self._follower:
+                catch_up.give_up(FAILED)
         finally:
             self._catching_up.pop(reader, None)
             if reader not in follower.readers:
                 reader.end()
+
+
+def _stops() -> NotReady:
+    return NotReady("the gateway stops", retry_after_s=RETRY_AFTER_S)

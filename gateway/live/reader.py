@@ -23,6 +23,11 @@ class Reader:
         self._closed = False
         self._counted = 0
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._closed
+
     def take(self, seen: Seen, now_s: float) -> None:
         """The next record; never waits: what is too much gives way."""
         if isinstance(seen, SeenAnomaly):

@@ -20,6 +20,11 @@ class Ring:
         self._first = 0  # the number of the oldest one kept
 
     @property
+    def begin(self) -> int:
+        """The number of the oldest one."""
+        return self._first
+
+    @property
     def end(self) -> int:
         """The number of the next one."""
         return self._first + len(self._kept)
@@ -42,6 +47,8 @@ class Ring:
             anomalies.get(p, -1) >= begin for p, begin in self._begin.anomalies.items()
         )
 
-    def since(self, number: int) -> list[Entry]:
-        """From the one with this number on; those that gave way are left out."""
-        return [entry for entry, _ in islice(self._kept, max(0, number - self._first), None)]
+    def since(self, number: int, records_max: int | None = None) -> list[Entry]:
+        """From the one with this number on, at most so many; those that gave way are left out."""
+        first = max(0, number - self._first)
+        end = None if records_max is None else first + records_max
+        return [entry for entry, _ in islice(self._kept, first, end)]

@@ -36,7 +36,8 @@ router = APIRouter(prefix="/v1", tags=["query"], dependencies=[Depends(require(R
 _STREAM: dict[str, Any] = {
     "description": "Events: `hello`, `readings`, `pulse`, `anomaly`, `lost` (this reader was too slow for so many), "
     "`reset` (what the id says cannot be gone on from: load history). Each has an id to go on from, and the data is "
-    "JSON; times are milliseconds since the epoch. A comment every 10 s. Ends when the session or key no longer holds.",
+    "JSON; times are milliseconds since the epoch. A comment every 10 s. Ends when the session or key no longer holds, "
+    "and when this gateway cannot go on: connect again with the last id.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
