@@ -71,25 +71,26 @@ def answer_owntracks(receipt: Mapping[str, Any]) -> Answer:
 class Manners:
     """What a protocol's senders expect of HTTP."""
 
-    dialect: str
+    dialects: Mapping[bytes, str]  # by media type; the first where none is said
     refuse: Refuse = refuse_problem
     accept: Callable[[Mapping[str, Any]], Answer] = answer_receipt
-    media_types: tuple[bytes, ...] = (JSON,)
     credentials: Callable[[str | None], str | None] = lambda header: header  # the Authorization header as Bearer
     ignores_empty: bool = False
 
 
 ROUTES: Mapping[str, Manners] = {
-    "/v1/batches": Manners("native"),
-    "/v1/sensor-logger": Manners("sensor_logger", refuse_shown),
+    "/v1/batches": Manners({JSON: "native"}),
+    "/v1/sensor-logger": Manners({JSON: "sensor_logger"}, refuse_shown),
     "/v1/owntracks": Manners(
-        "owntracks",
+        {JSON: "owntracks"},
         owntracks_http.refuse,
         answer_owntracks,
         credentials=owntracks_http.as_bearer,
         ignores_empty=True,
     ),
-    "/v1/senml": Manners("senml", media_types=(b"application/senml+json", JSON)),
+    "/v1/senml": Manners(
+        {b"application/senml+json": "senml", b"application/senml+cbor": "senml_cbor", JSON: "senml"},
+    ),
 }
 
 
@@ -133,7 +134,7 @@ class Ingest:
         intake = services.intake
         holder = device_of(services, manners.credentials(_text(headers.get(b"authorization"))))
         intake.buckets.take(holder.device, services.clock.monotonic_s())
-        _check_type(headers.get(b"content-type"), manners.media_types)
+        dialect = _dialect(headers.get(b"content-type"), manners.dialects)
         size_bytes_max = intake.limits.body_bytes_max
         _check_length(headers.get(b"content-length"), size_bytes_max)
         with intake.in_flight.hold(holder.device) as held:
@@ -142,7 +143,7 @@ class Ingest:
                 return manners.accept({})
             encoding = _text(headers.get(b"content-encoding"))
             said = _said(headers)
-            receipt = await intake.take(body, encoding, manners.dialect, holder, said)
+            receipt = await intake.take(body, encoding, dialect, holder, said)
         settings = await receipts.settings_part(services.device_settings, holder, said)
         return manners.accept(receipts.stored(receipt, settings))
 
@@ -182,11 +183,15 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _check_type(value: bytes | None, spoken: tuple[bytes, ...]) -> None:
-    """One of those, or nothing said."""
-    if value is not None and value.partition(b";")[0].strip().lower() not in spoken:
-        wanted = " or ".join(one.decode() for one in spoken)
-        raise Unsupported(f"content type {value[:64].decode('latin-1')!r} is not spoken here; send {wanted}")
+def _dialect(content_type: bytes | None, dialects: Mapping[bytes, str]) -> str:
+    """The one of that media type; raises `Unsupported`."""
+    if content_type is None:
+        return next(iter(dialects.values()))
+    dialect = dialects.get(content_type.partition(b";")[0].strip().lower())
+    if dialect is None:
+        wanted = " or ".join(one.decode() for one in dialects)
+        raise Unsupported(f"content type {content_type[:64].decode('latin-1')!r} is not spoken here; send {wanted}")
+    return dialect
 
 
 def _check_length(value: bytes | None, size_bytes_max: int) -> None:

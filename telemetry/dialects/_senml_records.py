@@ -47,7 +47,7 @@ def resolved(pack: list[Any], received_ns: int | None) -> Iterator[Record]:
     base = _Base()
     for at, record in enumerate(pack):
         if not isinstance(record, dict):
-            raise Invalid("a record is a JSON object", path=f"$[{at}]")
+            raise Invalid("a record is an object (in CBOR a map)", path=f"$[{at}]")
         _check_fields(record, at)
         _rebase(base, record, at)
         yield _resolved(base, record, at, received_ns)

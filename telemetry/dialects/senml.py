@@ -47,11 +47,20 @@ _Places = dict[tuple[str, int], list[_Reading]]  # by sensor and time, in order 
 
 def parse(body: bytes, sender: Sender, *, readings_max: int) -> Parsed:
     """A batch a node; raises `Malformed` (not JSON), `Invalid` (at the first wrong record) and `TooLarge`."""
-    pack = load_json(body)
+    return parsed(load_json(body), sender, readings_max=readings_max)
+
+
+def too_many(records: str, records_max: int) -> TooLarge:
+    """The refusal of a pack with so many."""
+    return TooLarge(f"{records} records in one pack; at most {records_max}: split it", path="$")
+
+
+def parsed(pack: Any, sender: Sender, *, readings_max: int) -> Parsed:
+    """The same of a decoded pack, whatever it came in."""
     if not isinstance(pack, list) or not pack:
-        raise Invalid("a SenML pack is a JSON array of at least one record", path="$")
+        raise Invalid("a SenML pack is an array of at least one record", path="$")
     if len(pack) > readings_max:
-        raise TooLarge(f"{len(pack)} records in one pack; at most {readings_max}: split it", path="$")
+        raise too_many(f"{len(pack)}", readings_max)
     if depth(pack) > DEPTH_MAX:
         raise Invalid(f"nested deeper than {DEPTH_MAX}", path="$")
     nodes: dict[str, _Places] = {}

@@ -1,19 +1,22 @@
 """POST /v1/senml from the first byte to the store."""
 
+import gzip
 import random
 from typing import Any
 
+import cbor2
 import httpx
 import orjson
 import pytest
 
+from telemetry.dialects.senml_cbor import LABELS
 from telemetry.ports import BATCHES
 from tests.gateway.gateway_world import World, bearer, gateway
 from tests.gateway.read_world import reading_gateway, settle
 
 PATH = "/v1/senml"
 T0 = 1_700_000_000
-TYPE = "application/senml+json"
+TYPE, CBOR = "application/senml+json", "application/senml+cbor"
 BASE = "urn:dev:mac:0024befffe804ff1:"
 
 
@@ -82,6 +85,48 @@ async def test_times_relative_to_now_are_of_when_the_pack_came() -> None:
         assert columns["celsius"] == [21.0, 21.0]
 
 
+async def test_in_cbor_it_is_the_same_batch() -> None:
+    labels = {name: label for label, name in LABELS.items()}
+    async with reading_gateway() as (world, person):
+        await world.device("node")
+        for k in range(3):
+            body = cbor2.dumps([{labels[name]: value for name, value in record.items()} for record in pack(k)])
+            receipts = []
+            for content, content_type in ((orjson.dumps(pack(k)), TYPE), (body, CBOR), (gzip.compress(body), CBOR)):
+                more = {"content-encoding": "gzip"} if content.startswith(b"\x1f\x8b") else {}
+                headers = bearer(world.tokens["node"]) | {"content-type": content_type} | more
+                async with world.client as client:
+                    receipts.append((await client.post(PATH, content=content, headers=headers)).json())
+            assert [r["duplicate"] for r in receipts] == [False, True, True]
+            assert len({(r["session"], r["seq"], r["readings"]) for r in receipts}) == 1
+        await settle(world)
+        span = {"device": "node", "from_": T0 * 10**9, "to": (T0 + 3600) * 10**9}
+        columns = (await person.get("/v1/readings", sensor="temperature", **span)).json()["columns"]
+        assert columns["celsius"] == pytest.approx([16.85, 17.85, 18.85], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "path"),
+    [
+        (b"[]", CBOR, 400, None),
+        (b"\x81\xa0", TYPE, 400, None),
+        (b"\x81\xa0", CBOR, 422, "$[0].n"),
+        (b"\x81\xa3\x00\x61a\x02\x01\x62x_\x01", CBOR, 422, "$[0].x_"),
+        (b"\x9b" + b"\xff" * 8, CBOR, 413, None),
+        (b"\x80", "application/sensml+cbor", 415, None),
+    ],
+)
+async def test_what_is_wrong_in_cbor_is_told(body: bytes, content_type: str, status: int, path: str | None) -> None:
+    async with gateway() as world:
+        await world.device("node")
+        async with world.client as client:
+            headers = bearer(world.tokens["node"]) | {"content-type": content_type}
+            answer = await client.post(PATH, content=body, headers=headers)
+        assert answer.status_code == status
+        assert path is None or answer.json()["path"] == path
+        assert sum((await world.log.ends(BATCHES)).values()) == 0
+
+
 @pytest.mark.parametrize("content_type", [TYPE, "Application/SenML+JSON; charset=utf-8", "application/json"])
 async def test_content_types_that_are_spoken(content_type: str) -> None:
     async with gateway() as world:
@@ -89,13 +134,13 @@ async def test_content_types_that_are_spoken(content_type: str) -> None:
         assert (await post(world, pack(0), content_type)).status_code == 200
 
 
-@pytest.mark.parametrize("content_type", ["application/senml+cbor", "application/senml+xml", "text/plain", ""])
+@pytest.mark.parametrize("content_type", ["application/sensml+cbor", "application/senml+xml", "text/plain", ""])
 async def test_others_are_refused_with_the_mend(content_type: str) -> None:
     async with gateway() as world:
         await world.device("node")
         answer = await post(world, pack(0), content_type)
         assert answer.status_code == 415
-        assert "send application/senml+json or application/json" in answer.json()["detail"]
+        assert "send application/senml+json or application/senml+cbor or application/json" in answer.json()["detail"]
 
 
 async def test_a_wrong_record_refuses_the_pack_with_its_path() -> None:

@@ -41,7 +41,8 @@ ITEM: dict[str, Any] = {
         **COMMON,
         "operationId": "post_senml",
         "summary": "Send a SenML pack",
-        "description": "RFC 8428 in JSON, as application/senml+json or application/json. All or nothing. A pack "
+        "description": "RFC 8428 in JSON, as application/senml+json or application/json, or in CBOR, as "
+        "application/senml+cbor. All or nothing. A pack "
         "with absolute times (bt, t) is stored once, however often it is sent; one whose times are relative to now "
         "is a new measurement each time. The receipt names the first batch: there is one for each node that the "
         "names begin with.",
@@ -49,12 +50,14 @@ ITEM: dict[str, Any] = {
             "required": True,
             "content": {
                 "application/senml+json": {"schema": PACK, "example": EXAMPLE_PACK},
+                "application/senml+cbor": {"schema": {"description": "The same, by section 6 of the RFC."}},
                 "application/json": {"schema": PACK, "example": EXAMPLE_PACK},
             },
         },
         "responses": {
             "200": answer(RECEIPT, EXAMPLE_RECEIPT, "Durable."),
             **REFUSED,
+            "400": problem("Neither JSON nor CBOR, or a broken compressed frame."),
             "403": problem("An operator's key."),
             **PASSING,
         },
