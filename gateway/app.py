@@ -11,7 +11,15 @@ from telemetry import metrics
 
 JSON_BODY_BYTES_MAX = 64 * 2**10  # of every route but ingest, which has its own
 UNMATCHED = "none"
-UNKEPT = ("/v1/login", "/v1/logout", "/v1/me", "/v1/people")  # answers that no cache may keep
+# Of every answer that has no such header of its own, errors too: it is shown nowhere, runs nothing, and as it may hold
+# where somebody was, no cache keeps it.
+GUARDS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 
 
 class App(FastAPI):
@@ -28,7 +36,7 @@ class App(FastAPI):
         if endpoint is not None:
             await endpoint(scope, receive, send)
             return
-        counted = _Counted(send, unkept=scope["path"].startswith(UNKEPT))
+        counted = _Counted(send)
         try:
             await super().__call__(scope, _bounded(receive), counted.send)
         finally:
@@ -37,16 +45,16 @@ class App(FastAPI):
 
 
 class _Counted:
-    def __init__(self, send: Send, *, unkept: bool) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._unkept = unkept
         self.status = 500
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self._unkept:
-                message["headers"] = [*message.get("headers", ()), (b"cache-control", b"no-store")]
+            headers = list(message.get("headers", ()))
+            own = {name.lower() for name, _ in headers}
+            message["headers"] = headers + [guard for guard in GUARDS if guard[0] not in own]
         await self._send(message)
 
 

@@ -4,6 +4,7 @@ The pages hold no data and need no login; what they show they ask of /v1 like an
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ CERTIFICATE = "application/x-x509-ca-cert"
 MEDIA_TYPES: Mapping[str, str] = {".webmanifest": "application/manifest+json"}  # which Python does not know everywhere
 FRESH = "no-cache"  # may be kept, and is asked for again: its ETag says whether it changed
 GZIP_BYTES_MIN = 1024
+PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\n?")
+PEM_BYTES_MAX = 256 * 1024
 
 COMMON = {
     "X-Content-Type-Options": "nosniff",
@@ -84,9 +87,20 @@ def _page(file: Path) -> Callable[[Request], Awaitable[Response]]:
 async def _authority(request: Request) -> Response:
     """The certificate that a phone is to trust, as its settings take it; a public thing."""
     file = services_of(request).settings.gateway.authority_file
-    if not file or not await asyncio.to_thread(Path(file).is_file):
+    found = await asyncio.to_thread(_certificates, Path(file)) if file else b""
+    if not found:
         raise NotFound("this station has no certificate authority of its own: start it with `sensorline up --https`")
-    return FileResponse(file, headers=headers("/ca.crt"), media_type=CERTIFICATE, filename="sensorline-ca.crt")
+    named = {"Content-Disposition": 'attachment; filename="sensorline-ca.crt"'}
+    return Response(found, headers=headers("/ca.crt") | named, media_type=CERTIFICATE)
+
+
+def _certificates(file: Path) -> bytes:
+    """The certificates of a PEM file and nothing else: people keep keys beside them, and everybody may ask for this."""
+    try:
+        with file.open("rb") as opened:
+            return b"".join(PEM_CERTIFICATE.findall(opened.read(PEM_BYTES_MAX)))
+    except OSError:
+        return b""
 
 
 class _Guarded:

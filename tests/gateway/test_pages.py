@@ -4,11 +4,12 @@ import hashlib
 import re
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 
 from gateway import pages
-from tests.gateway.gateway_world import gateway
+from tests.gateway.gateway_world import bearer, gateway
 
 VENDOR = pages.FOLDER / "vendor"
 HTML = sorted(pages.FOLDER.glob("*.html"))
@@ -38,9 +39,54 @@ async def test_assets_are_served_with_their_types_and_no_path_leads_out() -> Non
         assert script.headers["content-encoding"] == "gzip"
         assert script.headers["x-content-type-options"] == "nosniff"
         etag = script.headers["etag"]
-        assert (await client.get("/assets/app.js", headers={"if-none-match": etag})).status_code == 304
+        kept = await client.get("/assets/app.js", headers={"if-none-match": etag})
+        assert (kept.status_code, kept.headers["x-content-type-options"]) == (304, "nosniff")
         for path in ("/assets/../pages.py", "/assets/%2e%2e/pages.py", "/assets/..%2fpages.py", "/assets/"):
             assert (await client.get(path)).status_code in {404, 405}, path
+
+
+ANSWERS = [  # what is asked, and how it is answered
+    ("GET", "/nothing", 404),
+    ("GET", "/assets/nothing.js", 404),
+    ("GET", "/assets/app.js", 200),
+    ("GET", "/ca.crt", 404),
+    ("POST", "/", 405),
+    ("GET", "/v1/nothing", 404),
+    ("GET", "/v1/me", 401),
+    ("GET", "/v1/web", 200),
+    ("GET", "/v1/devices", 200),
+    ("GET", "/healthz", 200),
+    ("POST", "/v1/login", 422),
+    ("DELETE", "/v1/people/nobody", 404),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+async def test_every_answer_says_that_it_is_no_page_for_others(method: str, path: str, status: int) -> None:
+    async with gateway() as world, world.client as client:
+        key = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        answer = await client.request(method, path, headers={} if path == "/v1/me" else key)
+        assert answer.status_code == status
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        kept = "no-cache" if path == "/assets/app.js" else "no-store"
+        assert answer.headers.get_list("cache-control") == [kept]
+
+
+async def test_a_fault_of_ours_is_answered_so_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with gateway() as world:
+
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(world.services.registry, "people", broken)
+        key = bearer(await world.services.enrolment.add_operator("boss", "admin"))
+        transport = httpx.ASGITransport(world.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            answer = await client.get("/v1/people", headers=key)
+        assert (answer.status_code, answer.headers["x-content-type-options"]) == (500, "nosniff")
 
 
 async def test_only_the_named_server_of_tiles_may_send_pictures() -> None:
@@ -93,11 +139,15 @@ def test_every_import_of_a_script_is_there() -> None:
 
 async def test_ones_own_authority_is_given_away_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "ca.crt"
-    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    certificate = "-----BEGIN CERTIFICATE-----\nMIIB+/0=\n-----END CERTIFICATE-----\n"
+    key = "-----BEGIN PRIVATE KEY-----\nMIIBcanary\n-----END PRIVATE KEY-----\n"
+    file.write_text(f"{certificate}{key}# the older one\n{certificate}")
     async with gateway(authority_file=str(file)) as world, world.client as client:
         answer = await client.get("/ca.crt")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-x509-ca-cert")
-        assert answer.text == file.read_text()
+        assert answer.text == certificate * 2
+        file.write_text(key)  # the wrong file in the settings
+        assert (await client.get("/ca.crt")).status_code == 404
     async with gateway() as world, world.client as client:
         answer = await client.get("/ca.crt")
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
