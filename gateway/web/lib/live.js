@@ -52,7 +52,8 @@ export function open(wanted, handlers, signal) {
     source?.close();
   };
   signal?.addEventListener("abort", close);
-  connect();
+  if (signal?.aborted) closed = true; // one left while the page was being made: no event comes any more
+  else connect();
   return { close };
 }
 
