@@ -7,7 +7,8 @@ offered      what the senders are shown                 fullness     how much al
 
 Synchronous, in the spool's thread:
 
-keeper       one good file, whatever happens; the only part that is called from outside the thread
+keeper       what is asked of the file; the only part that is called from outside the thread
+good_file    one good file, whatever happens to it
 file         connection, transaction, checkpoint            schema       tables, rows, what an error means
 transaction  what can be done to rows, and the notes        policy       what when there is no room
 drafts       readings whose times wait for the clock        aside        batches that were refused

@@ -1,22 +1,17 @@
-"""Keeps one good spool file, whatever happens to it.  Synchronous: all of it runs in the spool's thread.
+"""What the spool asks of its file, as transactions and looks.  Synchronous: all of it runs in the spool's thread.
 
-    full     the policy decides; the rest waits in memory and is tried again
-    faulty   nothing of the transaction is believed; a fresh connection, and it is tried again
-    torn     the file is set aside under another name, what is readable is carried into a new one
-    gone     deleted or replaced: what the open connection still reads is carried into a new one
-
-A new file is a new generation: sessions of the old one are never written again.
+When the disk is full the policy decides, and the rest waits in memory and is tried again.  What else may happen to a
+file is up to `good_file`.
 """
 
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from edge._spool import aside, drafts, rescue
+from edge._spool import aside, drafts
 from edge._spool.file import SpoolFile
+from edge._spool.good_file import GoodFile
 from edge._spool.policy import Policy
 from edge._spool.schema import Row
 from edge._spool.transaction import Transaction
@@ -25,7 +20,6 @@ from edge._spool.words import (
     ORDINAL_SHIFT,
     Faulty,
     Full,
-    Gone,
     Group,
     Outcome,
     Renewed,
@@ -42,10 +36,6 @@ from telemetry.errors import Misconfigured
 logger = logging.getLogger(__name__)
 
 FILE = "spool.db"
-REPORTS_MAX = 20
-ATTEMPTS = 3
-READ_FAULTS_MAX = 3  # a page that cannot be read so often in a row will not be read at all
-T = TypeVar("T")
 
 
 class Keeper:
@@ -65,36 +55,42 @@ class Keeper:
         new_session: Callable[[], str],
         limits: CutLimits,
     ) -> None:
-        self.path = folder / FILE
-        self.generation = 0
-        self.reports: deque[str] = deque(maxlen=REPORTS_MAX)
+        self._good = GoodFile(folder / FILE, self._open)
         self._settings, self._device, self._limits = settings, device, limits
         self._new_session, self._run = new_session, new_session()
         self._inherits = True  # drafts of an earlier run may be there
         self._journal, self._vfs, self._synchronous = journal, vfs, synchronous
         self._disk_free_bytes, self._now_ns = disk_free_bytes, now_ns
-        self._file: SpoolFile | None = None
-        self._commits = 0  # of files that are closed
         self._mine: set[str] = set()
-        self._read_faults = 0
 
     @property
     def state(self) -> State:
         """As it is durable; empty while there is no file."""
-        return self._file.state if self._file else State()
+        return self._good.state
+
+    @property
+    def generation(self) -> int:
+        """Of the file."""
+        return self._good.generation
 
     @property
     def commits(self) -> int:
         """Transactions of this run."""
-        return self._commits + (self._file.commits if self._file else 0)
+        return self._good.commits
+
+    @property
+    def reports(self) -> Sequence[str]:
+        """The newest, for a person."""
+        return self._good.reports
 
     def start(self) -> None:
         """Open the file; drafts of an earlier run become batches of a session of their own.
 
         A disk that is full or fails is tried again later; raises `Misconfigured` for what an operator must mend.
         """
-        if self.path.is_dir():
-            raise Misconfigured(f"{self.path} is a folder: move it away")
+        path = self._good.path
+        if path.is_dir():
+            raise Misconfigured(f"{path} is a folder: move it away")
         try:
             try:
                 self._inherit()
@@ -137,8 +133,8 @@ class Keeper:
         A damaged one is set aside and the next is looked at.
         """
         gone = frozenset(ended)
-        while (row := self._with(lambda file: _first(file, lane, live, gone, start), reads=True)) is not None:
-            spooled = self._file.spooled(row) if self._file else None
+        while (row := self._good.use(lambda file: _first(file, lane, live, gone, start), reads=True)) is not None:
+            spooled = self._good.file.spooled(row) if self._good.file else None
             if spooled is not None:
                 return row.place, spooled
             try:
@@ -149,22 +145,19 @@ class Keeper:
 
     def aside(self, limit: int) -> list[Refused]:
         """Raises `Faulty`."""
-        return self._with(lambda file: aside.listed(file.db, limit), reads=True)
+        return self._good.use(lambda file: aside.listed(file.db, limit), reads=True)
 
     def retry_aside(self, batches_max: int) -> int:
         """One transaction; how many were put back.  Raises `Full` or `Faulty`."""
-        return self._with(lambda file: file.transact(lambda t: aside.put_back(t, batches_max)))
+        return self._good.use(lambda file: file.transact(lambda t: aside.put_back(t, batches_max)))
 
     def report(self, text: str) -> None:
         """For a person: in the status and in the log."""
-        if not self.reports or self.reports[-1] != text:
-            self.reports.append(text)
-            logger.error("spool: %s", text)
+        self._good.report(text)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
+        self._good.close()
 
     # inside
 
@@ -187,7 +180,7 @@ class Keeper:
                 t.session(name)
             return drafts.settle_some(t, sessions[-1], shift_ns=shift_ns, epoch=epoch, limits=limits, size_bytes=size)
 
-        return self._with(lambda file: not file.state.drafts or file.transact(work, ended), writes=sessions[-1])
+        return self._good.use(lambda file: not file.state.drafts or file.transact(work, ended), writes=sessions[-1])
 
     def _with_room(self, group: Group) -> tuple[bool, tuple[int, ...]]:
         """Commit; a disk that has no room for it gets a second chance with nothing that grows."""
@@ -212,47 +205,7 @@ class Keeper:
             file.checkpoint_when_due()
             return fits
 
-        return self._with(attempt, writes=group.live), (*group.freed, *group.aside)
-
-    def _policy(self, file: SpoolFile, *, may_grow: bool = True) -> Policy:
-        settings = self._settings
-        has = file.size_bytes
-        free = max(0, self._disk_free_bytes(self.path.parent) - settings.disk_free_bytes_min) if may_grow else 0
-        room = min(settings.size_bytes_max, has + free)
-        return Policy(settings.on_full, room, settings.size_bytes_max, file.page_bytes)
-
-    def _with(self, work: Callable[[SpoolFile], T], *, reads: bool = False, writes: str = "") -> T:
-        """Do it with a good file, making one if need be.  Raises `Full` or `Faulty`.
-
-        What `writes` a session is not done with a new file: there that session is closed, and perhaps incomplete, so
-        that its next seq is not known.  It raises `Renewed`.
-        """
-        for _ in range(ATTEMPTS):
-            try:
-                result = work(self._opened())
-            except Torn as e:
-                self._replace(f"is torn ({e})")
-            except Gone as e:
-                self._replace(f"was deleted ({e})")
-            except Faulty as e:
-                self._mend(e, reads=reads)
-                raise
-            else:
-                self._read_faults = 0 if reads else self._read_faults
-                return result
-            if writes:
-                raise Renewed(writes)
-        raise Faulty("no good file could be made")
-
-    def _opened(self) -> SpoolFile:
-        if self._file is None:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                rescue.finish(self.path)
-            except OSError as e:
-                raise Faulty(str(e)) from e
-            self._file = self._open(self.path)
-        return self._file
+        return self._good.use(attempt, writes=group.live), (*group.freed, *group.aside)
 
     def _open(self, path: Path) -> SpoolFile:
         return SpoolFile(
@@ -265,34 +218,12 @@ class Keeper:
             mine=self._mine,
         )
 
-    def _replace(self, why: str) -> None:
-        """A new file with what can be read of the old one.  Raises `Faulty` or `Full`; then the old one stays."""
-        old, self._file = self._file, None
-        try:
-            told = rescue.replace(self.path, old, self._open)
-        except BaseException:
-            self._file = old
-            raise
-        if old is not None:
-            self._commits += old.commits
-        self.generation += 1
-        self.report(f"{self.path.name} {why}: {told}")
-
-    def _mend(self, error: Faulty, *, reads: bool) -> None:
-        self.report(f"{self.path.name}: {error}")
-        self._read_faults += reads
-        if self._file is None:
-            return
-        if self._read_faults >= READ_FAULTS_MAX:
-            self._read_faults = 0
-            self._replace(f"cannot be read ({error})")
-            return
-        try:
-            self._file.reopen()
-        except Gone as e:
-            self._replace(f"was deleted ({e})")
-        except (Full, Faulty, Torn) as e:
-            self.report(f"{self.path.name} cannot be opened again: {e}")
+    def _policy(self, file: SpoolFile, *, may_grow: bool = True) -> Policy:
+        settings = self._settings
+        has = file.size_bytes
+        free = max(0, self._disk_free_bytes(self._good.path.parent) - settings.disk_free_bytes_min) if may_grow else 0
+        room = min(settings.size_bytes_max, has + free)
+        return Policy(settings.on_full, room, settings.size_bytes_max, file.page_bytes)
 
     def _set_damaged_aside(self, row: Row) -> None:
         self.report(f"a batch of {row.readings} readings is damaged; it is set aside")
@@ -307,7 +238,7 @@ class Keeper:
                 t.db.execute("DELETE FROM batches WHERE place = ?", (row.place,))
             t.recount()
 
-        self._with(lambda file: file.transact(work), writes=DAMAGED)
+        self._good.use(lambda file: file.transact(work), writes=DAMAGED)
 
     def _taken(self) -> int:
         state = self.state

@@ -104,7 +104,7 @@ async def power_loss(folder: Path, seed: int, synchronous: str) -> tuple[int, se
         assert there <= set(range(int(cursor or 0))), "readings without their cursor"
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
     await after.close()
-    path = after._keeper.path
+    path = after._keeper._good.path
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     machine.vfs.unregister()
     return len(machine.committed), missing

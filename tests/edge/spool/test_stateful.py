@@ -187,7 +187,7 @@ class Machine(RuleBasedStateMachine):
         )
         assert self.spool._pending.size_bytes <= 2 * 24 * KIB + 4 * 15 * KIB
         state = self.spool._committer.state
-        file = self.spool._keeper._file
+        file = self.spool._keeper._good.file
         assert file is not None
         count = "SELECT count(*), coalesce(sum(CASE WHEN kind = 0 THEN readings END), 0) FROM "
         ((batches, readings),) = file.db.execute(count + "batches").fetchall()

@@ -207,7 +207,7 @@ async def test_pages_that_tear_while_it_runs(tmp_path: Path) -> None:
         for _ in range(20):
             file.write(b"\xff" * 200)
             file.seek(3 * 4096 - 200, 1)
-    spool._keeper._file.db.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
+    spool._keeper._good.file.db.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
     out = await drain(spool)
     await spool.commit()
     out += await drain(spool)

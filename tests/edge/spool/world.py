@@ -64,7 +64,7 @@ def killed(spool: Spool, folder: Path, to: Path) -> Path:
 
 def let_go(spool: Spool) -> None:
     """End an abandoned spool's connection; it writes nothing."""
-    file = spool._keeper._file
+    file = spool._keeper._good.file
     if file is not None:
         file.close(checkpoint=False)
     thread = spool._committer._thread
