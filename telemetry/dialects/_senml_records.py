@@ -1,8 +1,9 @@
 """A SenML pack resolved (RFC 8428, section 4.6): each record with its whole name, its time and its one value.
 
-Base fields hold from their record on.  A time below 2^28 is relative to when the pack came (section 4.5.3), all
-others are epoch seconds; they are read to the microsecond, as no float of today's seconds holds more.  Fields that
-are not known are ignored, unless their name ends with `_`: those must be understood (section 4.4).
+Base fields hold from their record on.  Of a base value and a value the one that is absent is zero, so a record without
+any has the base value; so it is with sums (section 4.5.4).  A time below 2^28 is relative to when the pack came
+(section 4.5.3), all others are epoch seconds; they are read to the microsecond, as no float of today's seconds holds
+more.  Fields that are not known are ignored, unless their name ends with `_`: those must be understood (section 4.4).
 """
 
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ class _Base:
     name: str = ""
     time_us: int = 0
     unit: str | None = None
-    value: float = 0.0
+    value: float | None = None
     total: float | None = None
     version: int | None = None
 
@@ -98,12 +99,12 @@ def _resolved(base: _Base, record: dict[str, Any], at: int, received_ns: int | N
 def _value(base: _Base, record: dict[str, Any], at: int) -> tuple[str, float | bool | str | None]:
     kinds = [kind for kind in _VALUES if kind in record]
     if not kinds:
-        return "", None
+        return ("", None) if base.value is None else ("v", base.value)
     if len(kinds) > 1:
         raise Invalid(f"a record has one value, not {' and '.join(kinds)}", path=f"$[{at}].{kinds[1]}")
     kind = kinds[0]
     if kind == "v":
-        return kind, _number(record, "v", at) + base.value
+        return kind, _number(record, "v", at) + (base.value or 0.0)
     if kind == "vb":
         if type(record["vb"]) is not bool:
             raise Invalid("vb must be true or false", path=f"$[{at}].vb")

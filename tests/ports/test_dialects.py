@@ -101,11 +101,12 @@ _PACK = orjson.dumps(
 
 
 def _values_of_a_pack(records: Any) -> int:
-    """Values and sums: records of one sensor and time are one reading."""
-    total, has_base = 0, False
+    """Values and sums, also such as stand in a base alone: records of one sensor and time are one reading."""
+    total, has_value, has_sum = 0, False, False
     for record in records:
-        has_base = has_base or "bs" in record
-        total += bool(record.keys() & {"v", "vs", "vb", "vd"}) + (has_base or "s" in record)
+        has_value, has_sum = has_value or "bv" in record, has_sum or "bs" in record
+        total += has_value or bool(record.keys() & {"v", "vs", "vb", "vd"})
+        total += has_sum or "s" in record
     return total
 
 

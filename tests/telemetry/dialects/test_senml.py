@@ -277,7 +277,28 @@ def test_base_values_and_sums_are_added() -> None:
         {"n": "energy", "u": "J"},
     )
     said = {sensor: row for sensor, [(_, row)] in rows(found).items()}
-    assert said == {"temperature": {"celsius": 21.5, "celsius.sum": 105}, "energy": {"sum": 100}}
+    assert said == {
+        "temperature": {"celsius": 21.5, "celsius.sum": 105},
+        "energy": {"value": 20, "unit": "J", "sum": 100},
+    }
+
+
+def test_a_record_without_a_value_has_the_base_value() -> None:
+    """Section 4.5.4: the one of them that is absent is zero.  Values of other kinds have none added."""
+    found = parsed(
+        {"bn": "m:", "bt": T0, "bv": 20, "n": "temperature", "u": "Cel"},
+        {"n": "temperature", "u": "Cel", "t": 1, "v": 0.5},
+        {"n": "temperature", "u": "Cel", "t": 2, "bv": 0},
+        {"n": "door", "vb": True},
+        {"n": "label", "vs": "x"},
+    )
+    said = rows(found)
+    assert [row["celsius"] for _, row in said["temperature"]] == [20, 20.5, 0]
+    assert (said["door"][0][1], said["label"][0][1]) == ({"value": True}, {"value": "x"})
+
+
+def test_a_record_with_only_a_sum_has_no_value() -> None:
+    assert rows(parsed({"n": "energy", "u": "J", "s": 5, "t": T0}))["energy"][0][1] == {"sum": 5}
 
 
 @pytest.mark.parametrize(
