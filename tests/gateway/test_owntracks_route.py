@@ -30,7 +30,8 @@ def password(token: str, user: str = "jane") -> str:
 async def post(world: World, body: Any, auth: str | None = None, agent: str = IOS, **headers: str) -> httpx.Response:
     """As an app sends it; with the password of the device `phone` unless told."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    sent = {"user-agent": agent, "authorization": auth or password(world.tokens["phone"]), "x-limit-u": "jane"}
+    said = auth or password(world.tokens["phone"])
+    sent = {"user-agent": agent, "authorization": said.encode("latin-1"), "x-limit-u": "jane"}
     sent |= {"content-type": "application/json; charset=utf-8"} | headers
     async with world.client as client:
         return await client.post(PATH, content=content, headers=sent)
@@ -113,7 +114,7 @@ async def test_what_is_wrong_is_told_but_taken_off_androids_queue(body: Any, sta
 async def test_credentials_and_encryption_are_told_to_both(agent: str) -> None:
     async with gateway() as world:
         await world.device("phone")
-        for auth in (password("sl_wrong"), "Basic !!!", "Basic " + "A" * 5_000, "Basic QQ==", "Digest x"):
+        for auth in (password("sl_wrong"), "Basic !!!", "Basic " + "A" * 5_000, "Basic QQ==", "Basic \xff", "Digest x"):
             refused = await post(world, fix(), auth, agent)
             assert refused.status_code == 401, auth
             assert refused.headers["www-authenticate"].startswith("Basic")
