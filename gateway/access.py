@@ -1,6 +1,7 @@
 """Roles and the dependencies that routes declare: `Depends(require(Role.VIEWER))`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,6 +86,18 @@ def still_holds(request: Request, role: Role = Role.VIEWER) -> bool:
     return True
 
 
+async def while_held(request: Request, role: Role, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """A long answer, as long as who asked may have it; then what `check` raises, which cuts the connection.
+
+    A registry that is behind for a moment cuts nothing: what it did not know it will know at a later chunk.
+    """
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            with suppress(NotReady):
+                check(request, role)
+            yield chunk
+
+
 def _principal(request: Request) -> Principal:
     services = services_of(request)
     session = session_of(services, request)
@@ -112,4 +125,5 @@ __all__ = [
     "loopback_or",
     "require",
     "still_holds",
+    "while_held",
 ]

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import zstandard
 from fastapi import APIRouter, Depends
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from gateway import letters, rebuilt
-from gateway.access import Principal, Role, require
+from gateway.access import Principal, Role, require, while_held
 from gateway.answers import Asked, within
 from gateway.openapi import guarded
 from gateway.scan import scan
@@ -65,7 +66,9 @@ router = APIRouter(prefix="/v1", tags=["operate"])
         **guarded(errors.LogUnavailable, errors.StoreUnavailable),
     },
 )
-async def backup(services: Asked, principal: Annotated[Principal, Depends(require(Role.ADMIN))]) -> StreamingResponse:
+async def backup(
+    services: Asked, request: Request, principal: Annotated[Principal, Depends(require(Role.ADMIN))]
+) -> StreamingResponse:
     """Devices, labels, models, the audit trail, dead letters not replayed, anomalies, and every batch rebuilt.
 
     A batch is rebuilt from its rows in the store: what was expired or pruned of it is lacking, a tombstone does not
@@ -74,7 +77,7 @@ async def backup(services: Asked, principal: Annotated[Principal, Depends(requir
     async with services.audit.change(principal.name, "backup", "everything"):
         lines = _Lines(services)
         seen = await within(services, services.store.devices())
-    body = _compressed(lines.all(seen))
+    body = while_held(request, Role.ADMIN, _compressed(lines.all(seen)))
     headers = {"Content-Disposition": 'attachment; filename="sensorline-backup.jsonl.zst"'}
     return StreamingResponse(body, headers=headers, media_type="application/zstd")
 

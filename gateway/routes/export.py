@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow as pa
 from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from gateway.access import Role, require
+from gateway.access import Role, require, while_held
 from gateway.answers import Asked, Device, Name, Time, check_not_deleted, check_readable, pieces_within, within
 from gateway.export import Format, Writer, load_format
 from gateway.openapi import guarded
@@ -56,6 +57,7 @@ _DOCUMENT: dict[str, Any] = {
 async def export(
     *,
     services: Asked,
+    request: Request,
     device: Device,
     file_format: Annotated[FormatName, Query(alias="format", description="gpx and geojson hold `location` only.")],
     session: Annotated[Name | None, Query(description="Only this session.")] = None,
@@ -78,7 +80,7 @@ async def export(
     first = await anext(pieces, None)  # what the store refuses is still an answer with a status
     headers = {"Content-Disposition": f'attachment; filename="{_file_name(device, session, only, form)}"'}
     body = _body(services, device, form.open(device, sensors), first, pieces)
-    return StreamingResponse(body, headers=headers, media_type=form.media_type)
+    return StreamingResponse(while_held(request, Role.VIEWER, body), headers=headers, media_type=form.media_type)
 
 
 async def _sensors(services: Services, device: str) -> list[str]:

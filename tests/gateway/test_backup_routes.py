@@ -2,9 +2,10 @@
 
 import io
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
+import httpx
 import msgspec
 import orjson
 import pyarrow as pa
@@ -14,6 +15,7 @@ import zstandard
 from consumers import clock_offset
 from consumers.anomalies import Anomalies
 from gateway import rebuilt
+from gateway.routes import backup as backup_route
 from telemetry import backup, wire
 from telemetry.anomaly import decode
 from telemetry.beside import Beside
@@ -164,6 +166,25 @@ async def test_only_an_admin_takes_a_backup_and_it_is_audited() -> None:
         assert (await Person(world, None).get("/v1/backup")).status_code == 401
         (entry,) = await world.services.audit.recent(10)
         assert (entry["who"], entry["what"]) == ("admin", "backup")
+
+
+async def test_it_ends_when_who_takes_it_is_no_admin_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with gateway() as world:
+        headers = await world.person("mole", "admin")
+        await world.person("boss", "admin")
+        whole = backup_route._compressed
+
+        async def slowly(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+            async for chunk in whole(lines):
+                yield chunk
+                await world.services.enrolment.set_role("mole", "viewer")
+                yield b"canary"
+
+        monkeypatch.setattr(backup_route, "_compressed", slowly)
+        transport = httpx.ASGITransport(world.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            with pytest.raises(RuntimeError, match="already started"):  # what the server turns into a reset
+                await client.get("/v1/backup", headers=headers)
 
 
 async def test_an_empty_station_gives_a_whole_backup() -> None:

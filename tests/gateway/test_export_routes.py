@@ -16,7 +16,7 @@ from gateway.export import formats, load_format
 from gateway.routes.export import FormatName
 from telemetry.errors import StoreUnavailable
 from telemetry.ports import Span
-from tests.gateway.gateway_world import T0, World, batch, gateway
+from tests.gateway.gateway_world import T0, World, batch, bearer, gateway
 from tests.gateway.read_world import Person, reading_gateway, settle
 
 SECOND = 10**9
@@ -128,7 +128,23 @@ async def test_a_store_that_fails_at_once_is_a_503_and_later_cuts_the_connection
 async def test_a_deletion_ends_an_export_that_is_on_its_way() -> None:
     async with reading_gateway() as (world, viewer):
         await fill(world)
-        seen = await stream(world, viewer.key or "", after_first_chunk=lambda: world.services.enrolment.delete("pi"))
+        seen = await stream(world, bearer(viewer.key), after_first_chunk=lambda: world.services.enrolment.delete("pi"))
+        assert 0 < len(seen.chunks) < 4
+        assert seen.failed
+
+
+@pytest.mark.parametrize("by", ["key", "session"])
+async def test_an_end_of_access_ends_an_export_that_is_on_its_way(by: str) -> None:
+    async with reading_gateway() as (world, _):
+        await fill(world)
+        enrolment = world.services.enrolment
+        await enrolment.add_operator("boss", "admin")
+        if by == "key":
+            headers = bearer(await enrolment.add_operator("mole", "viewer"))
+            seen = await stream(world, headers, after_first_chunk=lambda: enrolment.remove_operator("mole"))
+        else:
+            headers = await world.person("mole")
+            seen = await stream(world, headers, after_first_chunk=lambda: enrolment.remove_person("mole"))
         assert 0 < len(seen.chunks) < 4
         assert seen.failed
 
@@ -141,7 +157,7 @@ class Seen:
         self.failed = False
 
 
-async def stream(world: World, key: str, *, after_first_chunk):  # type: ignore[no-untyped-def]
+async def stream(world: World, headers: dict[str, str], *, after_first_chunk):  # type: ignore[no-untyped-def]
     """An export chunk by chunk, as the server sees it, with something done after the first."""
     seen = Seen()
 
@@ -157,7 +173,8 @@ async def stream(world: World, key: str, *, after_first_chunk):  # type: ignore[
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
         "path": "/v1/export", "raw_path": b"/v1/export", "query_string": b"device=pi&format=arrow",
-        "headers": [(b"authorization", f"Bearer {key}".encode())], "client": ("127.0.0.1", 1), "server": ("x", 80),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1), "server": ("x", 80),
         "scheme": "http", "root_path": "",
     }  # fmt: skip
     try:
