@@ -9,20 +9,17 @@ bounded by `Room`.
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import ssl
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from telemetry import mqtt_client
 from telemetry.mqtt_connection import (
     FAILURE,
     LOGIN_REASONS,
@@ -77,7 +74,7 @@ class Link:
         self._on_message = on_message
         self._on_overflow = on_overflow
         self._loop = asyncio.get_running_loop()
-        self._client = _client(options)
+        self._client = mqtt_client.made(options)
         self._connack: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[str] = self._loop.create_future()
         self._waiting: dict[int, asyncio.Future[int]] = {}  # PUBACK, SUBACK and UNSUBACK by packet id
@@ -189,36 +186,12 @@ class Link:
 
     def cut(self) -> None:
         """End it now, whatever it waits for; nothing that was published is sent any more."""
-        self._client.drop_out_messages()
-        with (
-            contextlib.suppress(OSError, ValueError, AttributeError),
-            self._line() as line,
-        ):  # or it has ended by itself
-            line.shutdown(socket.SHUT_RDWR)
-
-    def _line(self) -> socket.socket:
-        """A second handle of the connection's socket, under TLS and WebSocket; raises when there is none."""
-        return socket.socket(fileno=os.dup(self._client.socket().fileno()))  # type: ignore[union-attr]
+        mqtt_client.cut(self._client)
 
     # --- in other threads
 
     def _connect(self) -> None:
-        """Blocks for as long as the name, the connection and the handshakes take; each has a deadline."""
-        options = self.options
-        if options.address.is_tls:
-            self._client.tls_set_context(tls_context(options.cafile))
-        if options.version == V5:
-            self._client.connect(
-                options.address.host,
-                options.address.port,
-                options.keepalive_s,
-                clean_start=True,
-                properties=_limits(options),
-            )
-        else:
-            self._client.connect(options.address.host, options.address.port, options.keepalive_s)
-        with self._line() as line:  # an acknowledgement and a message in a row would wait 40 ms for each other
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        mqtt_client.connect(self._client, self.options)
 
     def _start(self) -> None:
         client = self._client
@@ -239,7 +212,7 @@ class Link:
         client.on_connect = client.on_disconnect = client.on_message = None
         client.on_publish = client.on_subscribe = client.on_unsubscribe = None
         # its sockets go now, also while a cancelled task's traceback keeps this link; a new one has none, and says no
-        self._client = _client(self.options)
+        self._client = mqtt_client.made(self.options)
 
     def _hand(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is closed: there is nobody to tell
@@ -293,41 +266,6 @@ async def open_link(
             raise LinkLost(f"{options.address}: {type(e).__name__}: {e}") from e
         raise
     return link
-
-
-def tls_context(cafile: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, the certificate and the host's name checked; raises `OSError`."""
-    context = ssl.create_default_context(cafile=cafile)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _client(options: Options) -> paho.Client:
-    is_v5 = options.version == V5
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=options.client_id,
-        clean_session=None if is_v5 else True,
-        protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
-        transport="websockets" if options.address.is_websocket else "tcp",
-        reconnect_on_failure=False,
-        manual_ack=options.manual_ack,
-    )
-    client.connect_timeout = options.wait_s
-    if options.address.is_websocket:
-        client.ws_set_options(path=options.address.path)
-    if options.login is not None:
-        client.username_pw_set(options.login.username, options.login.password)
-    return client
-
-
-def _limits(options: Options) -> Properties:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    if options.receive_max is not None:
-        properties.ReceiveMaximum = options.receive_max
-    if options.packet_bytes_max is not None:
-        properties.MaximumPacketSize = options.packet_bytes_max
-    return properties
 
 
 def _value(reason: Any) -> int:
