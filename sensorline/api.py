@@ -32,7 +32,8 @@ from sensorline.answers import (
     Stats,
     Windows,
 )
-from telemetry.errors import Forbidden, Misconfigured, NotFound, Retryable, SensorlineError, Unauthorised
+from sensorline.api_errors import Refused, Unreachable, no_answer, refusal
+from telemetry.errors import Misconfigured
 from telemetry.operators import KEY_FILE
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -43,18 +44,6 @@ PAGE_MAX = 1_000  # anomalies of one answer
 START_WAIT_S = 30.0  # for a station that is just starting: with Kafka it takes its time
 
 T = TypeVar("T")
-
-
-class Refused(SensorlineError):
-    """The station refused a request for a reason of its own; the message is the station's."""
-
-    code = "refused"
-
-
-class Unreachable(Retryable):
-    """Nobody answers at the URL."""
-
-    code = "unreachable"
 
 
 def find_key(given: str | None, data_dir: Path) -> str | None:
@@ -236,7 +225,7 @@ class Api:
         with self._http.stream("GET", path, params=dict(params), timeout=STREAM_TIMEOUT) as response:
             if response.status_code >= 300:
                 response.read()
-                raise self._refusal(response)
+                raise refusal(self.url, response, has_key=bool(self._key))
             yield response.iter_bytes(CHUNK_BYTES)
 
     def save(self, path: str, params: Mapping[str, str]) -> Iterator[bytes]:
@@ -245,7 +234,7 @@ class Api:
             with self.stream(path, params) as chunks:
                 yield from chunks
         except httpx.HTTPError as e:
-            raise self._translated(e) from e
+            raise no_answer(self.url, e) from e
 
     def _ask(
         self,
@@ -260,48 +249,15 @@ class Api:
         try:
             response = self._http.request(method, path, json=body, params=params, timeout=timeout)
         except httpx.HTTPError as e:
-            raise self._translated(e) from e
+            raise no_answer(self.url, e) from e
         if response.status_code >= 300:
-            raise self._refusal(response)
+            raise refusal(self.url, response, has_key=bool(self._key))
         try:
             return msgspec.json.decode(response.content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             raise Refused(f"{self.url} does not answer like a Sensorline station ({e}): check --url") from e
 
-    def _translated(self, error: httpx.HTTPError) -> SensorlineError:
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return Unreachable(f"no station answers at {self.url}: start one with `sensorline up`, or give its --url")
-        if isinstance(error, httpx.TimeoutException):
-            return Unreachable(f"{self.url} did not answer in time: look at its log, or try again")
-        if isinstance(error, httpx.UnsupportedProtocol):
-            return Misconfigured(f"{self.url!r} is no address: give --url like http://127.0.0.1:8080")
-        return Unreachable(f"{self.url}: the connection broke ({type(error).__name__}): try again")
-
-    def _refusal(self, response: httpx.Response) -> SensorlineError:
-        detail = _detail(response)
-        if response.status_code == 401:
-            lack = "does not know this key" if self._key else "wants an operator's key"
-            return Unauthorised(
-                f"{self.url} {lack}: give --key, SENSORLINE_KEY, or the station's --data-dir with {KEY_FILE} in it"
-            )
-        if response.status_code == 403:
-            return Forbidden(f"this key may not do that: {detail}")
-        if response.status_code == 404:
-            return NotFound(detail)
-        return Refused(detail)
-
 
 def _segment(name: str) -> str:
     """A name as one path segment: what is no name must not become another path."""
     return quote(name, safe="")
-
-
-def _detail(response: httpx.Response) -> str:
-    """The reason in one line: a problem document's, else the status."""
-    try:
-        problem = msgspec.json.decode(response.content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return f"{response.request.method} {response.request.url.path} was answered {response.status_code}"
-    said = str(problem.get("detail") or problem.get("title") or response.status_code)
-    path = problem.get("path") if response.status_code == 422 else None  # the others name what they speak of
-    return f"{said} (at {path})" if path and str(path) not in said else said
