@@ -41,9 +41,10 @@ def as_bearer(header: str | None) -> str | None:
     if scheme.lower() != "basic" or len(packed) > _HEADER_CHARS_MAX:
         return header
     try:
-        _, colon, password = base64.b64decode(packed.strip(), validate=True).decode().partition(":")
-    except ValueError:  # no base64, not even ASCII, or no UTF-8 in it
+        said = base64.b64decode(packed.strip(), validate=True)
+    except ValueError:  # no base64, or not even ASCII
         return header
+    _, colon, password = said.decode("latin-1").partition(":")  # as Android encodes its user; a token is ASCII anyway
     return f"Bearer {password}" if colon else header
 
 

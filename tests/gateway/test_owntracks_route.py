@@ -23,8 +23,8 @@ def fix(k: int = 0, **more: Any) -> dict[str, Any]:
     return {"_type": "location", "tst": TST + k, "lat": 52.5, "lon": 13.4, "batt": 80, "bs": 1, "topic": TOPIC} | more
 
 
-def password(token: str, user: str = "jane") -> str:
-    return "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
+def password(token: str, user: str = "jane", charset: str = "utf-8") -> str:
+    return "Basic " + base64.b64encode(f"{user}:{token}".encode(charset)).decode()
 
 
 async def post(world: World, body: Any, auth: str | None = None, agent: str = IOS, **headers: str) -> httpx.Response:
@@ -165,6 +165,14 @@ async def test_an_empty_body_is_nothing_but_needs_the_password() -> None:
         answer = await post(world, b"")
         assert (answer.status_code, answer.content) == (200, b"[]")
         assert (await post(world, b"", password("sl_wrong"))).status_code == 401
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+async def test_a_user_with_an_umlaut_is_any_user_too(charset: str) -> None:
+    """Android's HTTP library encodes both in Latin-1, others in UTF-8."""
+    async with gateway() as world:
+        token = await world.device("phone")
+        assert (await post(world, fix(), password(token, "jürgen", charset), ANDROID)).status_code == 200
 
 
 async def test_another_method_is_refused() -> None:
