@@ -30,7 +30,7 @@ def _behind(peer: str, named: Sequence[str], proxies: Sequence[str]) -> str:
     for before in reversed(named):
         if not _is_in(client, networks) or _parsed(before) is None:
             break
-        client = before
+        client = str(_parsed(before))  # in one spelling, and without what a zone may add
     return client
 
 

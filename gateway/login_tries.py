@@ -37,6 +37,7 @@ class LoginTries:
         place = (site_of(address), name)
         known = place in self._known
         kept = self._names.get(name) or _Name()
+        _forget_old(kept.wrong_s, now_s)
         if not known:
             _check_name(kept.wrong_s, now_s)
         tried = self._tries.begin(address, now_s, everybody=not known)
@@ -77,10 +78,13 @@ class LoginTry:
             self._name_s.remove(self._at_s)
 
 
-def _check_name(wrong_s: deque[float], now_s: float) -> None:
-    """After the free ones, 1, 2, 4 ... seconds between two tries; only tries that were looked at count."""
+def _forget_old(wrong_s: deque[float], now_s: float) -> None:
     while wrong_s and now_s - wrong_s[0] >= WINDOW_S:
         wrong_s.popleft()
+
+
+def _check_name(wrong_s: deque[float], now_s: float) -> None:
+    """After the free ones, 1, 2, 4 ... seconds between two tries; only tries that were looked at count."""
     over = len(wrong_s) - NAME_FREE
     if over < 0:
         return

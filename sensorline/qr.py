@@ -1,8 +1,7 @@
 """What sets a phone up by its camera: an address of `telemetry.set_up`, drawn as a QR code."""
 
 import io
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from telemetry.set_up import sensor_logger_address as config_url
 
@@ -22,9 +21,9 @@ def terminal(address: str, *, colours: bool) -> str:
     return "\n".join(f"{WHITE_ON_BLACK}{line}{RESET}" for line in lines) if colours else "\n".join(lines)
 
 
-def save_png(address: str, file: Path) -> None:
+def save_png(address: str, file: BinaryIO) -> None:
     """The code as a picture."""
-    _code(address).save(str(file), kind="png", scale=6, border=4)
+    _code(address).save(file, kind="png", scale=6, border=4)
 
 
 def _code(address: str) -> "segno.QRCode":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from telemetry import credentials
 from telemetry.batch import check_name
-from telemetry.errors import Conflict, Forbidden, NotFound
+from telemetry.errors import Conflict, Forbidden, Invalid, Misconfigured, NotFound
 from telemetry.first_secret import kept_in
 from telemetry.operators import Operators, check_role
 from telemetry.passwords import Passwords, check_password, new_password
@@ -93,6 +93,7 @@ class People(Operators):
         be printed once; None when there are people already.
 
         The file comes first: a crash between file and registry leaves a password that the next start registers.
+        Raises `Misconfigured` when the file was there already with none, or with a weak one.
         """
         async with self._pen.one_at_a_time:
             await self._pen.sync()
@@ -100,6 +101,7 @@ class People(Operators):
                 return None
             path = data_dir / PASSWORD_FILE
             password = await asyncio.to_thread(kept_in, path, new_password())
+            _check_first(path, password)
             # Gateways that share the folder make the same claim, and so agree; of 100 random bits this tells nothing.
             nonce = credentials.digest(f"{FIRST_PERSON} {password}")[:16]
             if await self._join(FIRST_PERSON, "admin", await self.passwords.hash(password), nonce):
@@ -138,6 +140,14 @@ class People(Operators):
     def _password_record(self, person: Person, kept: str, epoch: str) -> Record:
         value = {"person": person.nonce, "password": kept, "epoch": epoch, "changed_ns": self._pen.clock.now_ns()}
         return record(f"password/{person.name}", value)
+
+
+def _check_first(path: Path, password: str) -> None:
+    """It is of somebody's choice if the file was there."""
+    try:
+        check_password(FIRST_PERSON, password, "$.password")
+    except Invalid as e:
+        raise Misconfigured(f"{path}: {e.message}; remove it, and the next start makes one") from e
 
 
 async def forget_first_password(data_dir: Path, name: str) -> None:

@@ -228,12 +228,13 @@ def _show(issued: "Issued", url: str, for_app: App, png: Path | None, *, qr: boo
 
 
 def _save(address: str, file: Path) -> None:
+    from sensorline import private_file
     from sensorline import qr as codes
     from telemetry.errors import Misconfigured
 
     try:
-        codes.save_png(address, file)
-        file.chmod(0o600)  # the picture holds the token
+        with private_file.replacing(file) as made:  # the picture holds the token
+            codes.save_png(address, made)
     except OSError as e:
         raise Misconfigured(f"{file} cannot be written ({e.strerror}): choose another --png") from e
 

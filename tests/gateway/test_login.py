@@ -228,6 +228,7 @@ PROXIED = [  # trusted, from where, what the header says, who it is
     (("10.0.0.0/8",), "192.0.2.9", "203.0.113.9", "192.0.2.9"),  # no proxy of ours: it says what it likes
     (("10.0.0.0/8",), "10.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),  # what the client made up comes first
     (("10.0.0.0/8",), "10.0.0.1", "203.0.113.9, 10.1.2.3", "203.0.113.9"),
+    (("10.0.0.0/8",), "10.0.0.1", "2001:DB8:0::1%what anybody writes", "2001:db8::1"),
     (("10.0.0.1",), "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
     (("10.0.0.0/8",), "10.0.0.1", "not an address", "10.0.0.1"),
     (("10.0.0.0/8",), "10.0.0.1", None, "10.0.0.1"),
@@ -266,6 +267,14 @@ def test_a_name_is_slowed_down_from_many_addresses_but_not_where_it_logged_in() 
     counted.begin("192.0.2.200", "ann", now_s).was_right()  # its owner, at home
     counted.begin("198.51.100.250", "bob", now_s)
     counted.begin("198.51.100.250", "ann", now_s + NAME_WAIT_S_MAX)  # and elsewhere, in the end
+
+
+def test_wrong_tries_are_forgotten_also_where_the_owner_makes_them() -> None:
+    counted = LoginTries()
+    counted.begin("192.0.2.200", "ann", 0.0).was_right()
+    for k in range(50):
+        counted.begin("192.0.2.200", "ann", k * tries.WINDOW_S)
+    assert len(counted._names["ann"].wrong_s) == 1
 
 
 def test_all_guessers_together_are_bounded_and_the_owner_at_home_is_not() -> None:

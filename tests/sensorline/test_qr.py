@@ -3,12 +3,14 @@
 import base64
 import io
 import json
+import stat
 from pathlib import Path
 
 import segno
 import zstandard
 
 from sensorline import qr
+from sensorline.commands.device import _save
 
 URL, TOKEN = "https://sensors.example.org/", "sl_" + "x" * 43
 
@@ -57,7 +59,11 @@ def test_colours_do_not_depend_on_the_terminals_own() -> None:
 
 def test_it_can_be_saved(tmp_path: Path) -> None:
     file = tmp_path / "code.png"
-    qr.save_png(qr.config_url(URL, TOKEN), file)
+    file.write_bytes(b"of an earlier token")
+    with file.open("rb") as seen_by_others:
+        _save(qr.config_url(URL, TOKEN), file)
+        assert seen_by_others.read() == b"of an earlier token"  # whoever had it open does not read on
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     expected = io.BytesIO()
     segno.make(qr.config_url(URL, TOKEN), error="l", micro=False).save(expected, kind="png", scale=6, border=4)
     assert file.read_bytes() == expected.getvalue()

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher, extract_parameters, profiles
 
 from telemetry.clock import ManualClock
 from telemetry.enrolment import Enrolment
-from telemetry.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, Unauthorised
+from telemetry.errors import Conflict, Forbidden, Invalid, Misconfigured, NotFound, RateLimited, Unauthorised
 from telemetry.logs.memory import Config, MemoryLog
 from telemetry.passwords import AT_ONCE, WAITING_MAX, Passwords, check_password, new_password
 from telemetry.people import PASSWORD_FILE, PEOPLE_MAX
@@ -388,6 +388,25 @@ async def test_two_gateways_that_share_a_folder_agree_on_one_password(tmp_path: 
         await b.sees()
         assert (await b.log_in("admin", kept)).person.name == "admin"
         assert await asyncio.to_thread(os.listdir, tmp_path) == [PASSWORD_FILE]  # no half-made file stays
+
+
+@pytest.mark.parametrize("content", ["", " \n", "admin\n", "canary\n"])
+async def test_a_first_password_that_somebody_left_empty_or_weak_lets_nobody_in(content: str, tmp_path: Path) -> None:
+    (tmp_path / PASSWORD_FILE).write_text(content)
+    async with sides() as (side,):
+        with pytest.raises(Misconfigured, match=PASSWORD_FILE) as refused:
+            await side.pen.ensure_person(tmp_path)
+        assert "canary" not in str(refused.value)
+        assert side.registry.people() == []
+
+
+async def test_a_first_password_that_somebody_left_readable_is_so_no_more(tmp_path: Path) -> None:
+    file = tmp_path / PASSWORD_FILE
+    file.write_text(new_password())
+    file.chmod(0o644)
+    async with sides() as (side,):
+        await side.pen.ensure_person(tmp_path)
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_crash_between_file_and_registry_is_mended_by_the_next_start(tmp_path: Path) -> None:
