@@ -107,7 +107,7 @@ class DeviceSettings:
     async def heard(self, holder: Holder, text: str | None) -> dict[str, Any] | None:
         """Note what an edge reports beside its batch; the settings to hand down in its receipt, or None.
 
-        Who reports nothing (a phone, an edge over MQTT 3.1.1) is handed nothing.  Raises nothing: a report that could
+        Who reports nothing (an app, an edge over MQTT 3.1.1) is handed nothing.  Raises nothing: a report that could
         not be kept comes again with the next batch.
         """
         report = Report.parse(text)

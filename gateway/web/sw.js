@@ -19,7 +19,7 @@ const FILES = [
   ...[
     "axes", "backoff", "batcher", "blocked", "catalogue", "clock", "decide", "edge", "forms", "gauge", "idb", "identity",
     "keeper", "lanes", "main", "numbers", "packing", "policy", "recorder", "refused", "screen", "sender", "sensors",
-    "set_aside", "spool", "spool_rows", "station", "ui", "view", "waiting",
+    "set_aside", "settings", "spool", "spool_rows", "station", "ui", "view", "waiting",
   ].map((name) => `/assets/phone/${name}.js`),
 ];
 
@@ -58,8 +58,11 @@ async function later() {
   await renew();
 }
 
-/** Take a new set if anything changed; all or nothing. */
-async function renew() {
+/** Take a new set if anything changed; all or nothing.  One at a time, of this worker and of one that comes after it: each
+ * removes what is not its own. */
+const renew = () => navigator.locks.request("sensorline-phone-copy", take);
+
+async function take() {
   const answers = await Promise.all(FILES.map((path) => fetch(path, { cache: "no-cache", credentials: "omit", redirect: "error" })));
   const bad = answers.find((answer) => !answer.ok);
   if (bad) throw new Error(`${bad.url} was answered with ${bad.status}`);

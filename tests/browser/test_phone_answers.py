@@ -249,6 +249,54 @@ def test_forgetting_deletes_what_is_kept_once_it_was_confirmed(browser: Browser,
         one.wait_drained()
 
 
+def test_a_code_for_another_device_does_not_take_over_what_was_recorded_while_it_was_asked_about(
+    browser: Browser, phone_station: Station
+) -> None:
+    held: list[Route] = []
+    with phone(browser, phone_station, "phone-meanwhile") as one:
+        one.enrol()
+        one.page.route("**/v1/enroll", lambda route: held.append(route))  # noqa: PLW0108 - it is given an attribute
+        one.open_more()
+        one.code_field().fill(code_for(phone_station, "phone-thief"))
+        one.page.get_by_role("button", name="Connect again").click()
+        one.start()
+        one.record(1)
+        one.move_until(lambda: bool(held), "the code is asked about")
+        held[0].continue_()
+        one.page.get_by_text("Something was recorded for phone-meanwhile meanwhile.").wait_for()
+        one.record(1)
+        one.stop()
+        one.wait_drained()
+        assert one.ends() == {"acknowledged"}
+
+
+def test_a_disk_that_takes_nothing_neither_connects_nor_forgets(browser: Browser, phone_station: Station) -> None:
+    broken = """const put = IDBObjectStore.prototype.put;
+      IDBObjectStore.prototype.put = function (...row) {
+        if (window.broken) throw new DOMException("no disk", "UnknownError");
+        return put.apply(this, row);
+      };"""
+    with phone(browser, phone_station, "phone-disk") as one:
+        one.page.add_init_script(broken)
+        one.page.goto(f"{phone_station.url}/phone")
+        one.code_field().fill(code_for(phone_station, "phone-disk"))
+        one.page.evaluate("window.broken = true")
+        one.page.get_by_role("button", name="Connect").click()
+        one.page.get_by_text("this browser could not store what it gave").wait_for()
+        assert one.state() == "Not connected"
+        one.page.evaluate("window.broken = false")
+        one.code_field().fill(code_for(phone_station, "phone-disk"))
+        one.page.get_by_role("button", name="Connect").click()
+        one.wait_state("Ready")
+        one.page.evaluate("window.broken = true")
+        one.open_more()
+        one.page.get_by_role("button", name="Forget this phone").click()
+        one.page.get_by_role("button", name="Forget", exact=True).click()
+        one.page.locator("[data-notice=failed]").wait_for()
+        one.wait_state("The storage fails")
+        assert one.rows("state")[0]["enrolment"]["device"] == "phone-disk"
+
+
 def test_forgetting_while_a_batch_is_on_its_way_leaves_nothing_and_counts_nothing(
     browser: Browser, phone_station: Station
 ) -> None:

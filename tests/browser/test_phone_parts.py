@@ -13,7 +13,9 @@ from edge.retry import Free, Hold, RetryIn, SetAside, decide
 from edge.transports import Answer
 from telemetry import wire
 from telemetry.batch import BatchId
+from telemetry.errors import Invalid
 from telemetry.reading import CATALOGUE
+from telemetry.remote_settings import Report, Versioned
 from tests.browser.world import Station
 
 ID = BatchId("phone-1", "01JD3Z8K", 7)
@@ -250,6 +252,66 @@ def test_lanes_and_the_spools_policy(page: Page) -> None:
     assert said["droppable"] == [False, True, False]
     assert said["limit"] == [256 * 2**20, 50e6, 65536, 32 * 1024]
     assert said["tombs"] == [False, True]
+
+
+def test_downloaded_settings_are_checked_as_an_edge_agent_does(page: Page) -> None:
+    documents: list[Any] = [
+        *({"version": 3, "batch_period_s": s} for s in (2, 0.5, 3600, 3600.5, 0, -1, True, "2", None)),
+        *({"version": v} for v in (1, 2**31 - 1, 2**31, -1, 1.5, "1", None)),
+        {"version": 3, "sources": {"location": {"enabled": False}, "battery": {"enabled": True}}},
+        {"version": 3, "sources": {"location": {"enabled": "no"}}},
+        {"version": 3, "sources": {"location": {"enabled": False, "speed": 3}}},
+        {"version": 3, "sources": {"location": None}},
+        {"version": 3, "sources": []},
+        {"version": 3, "unknown": 1},
+        None,
+        [],
+        "3",
+    ]
+    body = "return a.map((one) => m.taken(m.NONE, one)).map((one) => [m.report(one), one === m.NONE])"
+    for document, (report, is_ignored) in zip(documents, call(page, "settings", body, documents), strict=True):
+        said = Report.parse(report)
+        assert said is not None, report
+        assert said.text == report
+        try:
+            wanted = Versioned.parse(document)
+        except Invalid:
+            assert is_ignored or (said.in_force, said.failed) == (0, 3), document
+        else:
+            assert (said.in_force, said.failed) == (wanted.version, None), document
+    body = """const on = m.taken(m.NONE, {version: 2, batch_period_s: 2, sources: {location: {enabled: false}}});
+      const bad = m.taken(on, {version: 3, sources: {imu: {enabled: true}}});
+      const rate = m.taken(bad, {version: 4, sources: {gyroscope: {rate_hz: 50}}});
+      return [[on, bad, rate, m.taken(rate, {version: 5})].map(m.report), m.taken(bad, {version: 3}) === bad,
+        [m.NONE, rate].map(m.meaning).map(({period_ms, off}) => [period_ms, [...off]])]"""
+    reports, is_told_once, meanings = call(page, "settings", body)
+    assert reports[0] == "2"
+    assert reports[1].startswith("2 failed=3 there is no source imu in a browser")
+    assert reports[2:] == ["2 failed=4 source gyroscope (a browser's) has no rate_hz", "5"]
+    assert is_told_once
+    assert meanings == [[1000, []], [2000, ["location"]]]
+
+
+def test_a_screen_that_was_let_go_while_it_was_asked_for_is_not_kept_on(page: Page) -> None:
+    body = """const locks = [], asked = [];
+      Object.defineProperty(navigator, "wakeLock", {configurable: true, value: {request: () => new Promise((done) => {
+        const lock = {released: false, release: async () => { lock.released = true; }};
+        locks.push(lock);
+        asked.push(() => done(lock));
+      })}});
+      const screen = new m.Screen();
+      const kept = screen.keep();
+      await screen.release();
+      asked[0]();
+      await kept;
+      const both = [screen.keep(), screen.keep()];
+      asked.slice(1).forEach((one) => one());
+      await Promise.all(both);
+      const held = locks.filter((one) => !one.released).length;
+      await screen.release();
+      delete navigator.wakeLock;
+      return [locks[0].released, held, locks.every((one) => one.released)];"""
+    assert call(page, "screen", body) == [True, 1, True]
 
 
 def test_rates_are_of_the_last_seconds(page: Page) -> None:

@@ -159,3 +159,23 @@ def test_the_kept_copy_is_renewed_as_a_whole_and_holds_nothing_of_the_api(
         modules = one.page.evaluate("performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname)")
     assert not [path for path in kept if path.startswith("/v1")]
     assert {path for path in modules if path.startswith("/assets/")} <= set(kept), "all that the page loads is kept"
+
+
+def test_two_openings_at_once_renew_the_kept_copy_and_do_not_remove_it(
+    browser: Browser, phone_station: Station
+) -> None:
+    stale = """async () => {
+      const [name] = (await caches.keys()).filter((one) => one.startsWith("sensorline-phone-"));
+      await (await caches.open(name)).put("/whole", new Response("an older version"));
+      let last = 0;
+      const now = Date.now;
+      Date.now = () => (last = Math.max(last + 1, now()));  // two sets never share a name
+      await Promise.all([renew(), renew()]);
+      Date.now = now;
+    }"""
+    with phone(browser, phone_station, "phone-copies") as one:
+        one.enrol()
+        one.wait_offline_ready()
+        (worker,) = one.page.context.service_workers
+        worker.evaluate(stale)
+        one.wait_offline_ready()

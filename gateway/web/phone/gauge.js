@@ -26,6 +26,12 @@ export class Gauge {
     return Object.fromEntries([...this.#counts].map(([sensor, counts]) => [sensor, rate(counts)]));
   }
 
+  /** @param {string} sensor */
+  forget(sensor) {
+    this.#counts.delete(sensor);
+    this.last.delete(sensor);
+  }
+
   clear() {
     this.#counts.clear();
     this.last.clear();

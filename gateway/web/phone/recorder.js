@@ -24,6 +24,7 @@ export class Recorder {
     this.implausible = 0; // readings without one value that could be
     this.epoch = ""; // names the clock's tie
     this.session = "";
+    /** @type {Set<string>} */ this.off = new Set(); // sensors that the station wants left out
   }
 
   #batcher = new Batcher();
@@ -46,6 +47,18 @@ export class Recorder {
     this.session = newSession(Date.now());
     this.epoch = this.session;
     this.keeper.begin(this.device(), this.session, this.epoch);
+  }
+
+  get period_ms() {
+    return this.#batcher.limits.period_ms;
+  }
+
+  /** From now on. @param {{period_ms: number, off: Set<string>}} wanted */
+  follow({ period_ms, off }) {
+    this.#batcher.limits.period_ms = period_ms;
+    this.off = off;
+    this.sensors.leaveOut(off);
+    for (const sensor of off) this.gauge.forget(sensor);
   }
 
   /** Call it in a tap's handler. */
@@ -92,6 +105,7 @@ export class Recorder {
 
   /** @param {string} sensor @param {number} t_us @param {Record<string, any>} values */
   #take(sensor, t_us, values) {
+    if (this.off.has(sensor)) return;
     const now_ms = performance.now();
     const cut = this.#batcher.append(sensor, t_us, values, now_ms);
     if (cut === false) this.implausible += 1;

@@ -23,8 +23,10 @@ export class Screen {
   async #hold() {
     if (!this.#is_wanted || document.visibilityState !== "visible" || (this.#lock && !this.#lock.released)) return;
     try {
-      this.#lock = await navigator.wakeLock.request("screen");
+      const lock = await navigator.wakeLock.request("screen");
       this.is_refused = false;
+      if (this.#is_wanted && (this.#lock?.released ?? true)) this.#lock = lock;
+      else await lock.release(); // it was stopped meanwhile, or asked for twice
     } catch {
       this.is_refused = true; // not there, or the battery is low: said on the page, and recording goes on
     }

@@ -24,7 +24,7 @@ export class News {
  *   spool: import("./spool.js").Spool,
  *   post: (row: import("./spool.js").Row) => Promise<import("./decide.js").Answer>,
  *   isReady: () => boolean,
- *   onHeard: () => void,
+ *   onHeard: (answer: import("./decide.js").Answer) => Promise<void>,
  *   onAside: () => Promise<void>,
  *   onOutageEnd: () => Promise<void>,
  *   onTrouble: (error: unknown) => void,
@@ -73,7 +73,7 @@ export class Sender {
     this.again.clear();
     const answer = await post(row);
     this.#throttle.took(row.bytes.length, performance.now());
-    await this.#act(row, decide(this.#attempt, answer, row, Math.random));
+    await this.#act(row, decide(this.#attempt, answer, row, Math.random), answer);
   }
 
   #pause_ms() {
@@ -82,14 +82,14 @@ export class Sender {
     return this.#throttle.wait_ms(performance.now());
   }
 
-  /** @param {import("./spool.js").Row} row @param {import("./decide.js").Action} action */
-  async #act(row, action) {
+  /** @param {import("./spool.js").Row} row @param {import("./decide.js").Action} action @param {import("./decide.js").Answer} answer */
+  async #act(row, action, answer) {
     const { spool } = this.way;
     if (action.do === "free") {
       await spool.free(row, Date.now());
       this.news.acknowledged_readings += row.readings;
       this.#settled();
-      this.way.onHeard();
+      await this.way.onHeard(answer);
       const is_over = this.#outage.gotThrough(performance.now(), spool.live_batches);
       if (is_over && this.lane === "live") await this.way.onOutageEnd();
     } else if (action.do === "aside") {

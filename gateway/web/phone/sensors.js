@@ -21,6 +21,19 @@ export class Sensors {
 
   #inverted = axes.isInverted(navigator);
   #last_fix_us = 0;
+  /** @type {AbortController | null} */ #positions = null;
+  /** @type {Set<string>} */ #off = new Set();
+
+  /** Ask for no position while it is not wanted: that takes a permission and the most power.  What else is measured comes
+   * together. @param {Set<string>} off */
+  leaveOut(off) {
+    const is_other = off.has("location") !== this.#off.has("location");
+    this.#off = off;
+    if (!is_other) return;
+    this.#positions?.abort();
+    this.trouble.location = "";
+    if (this.running) this.#watchPosition(this.running.signal);
+  }
 
   /** Ask for what must be asked for, and begin.  Call it in a tap's handler: iOS answers nowhere else. */
   async start() {
@@ -60,6 +73,10 @@ export class Sensors {
 
   /** @param {AbortSignal} signal */
   #watchPosition(signal) {
+    if (this.#off.has("location")) {
+      this.trouble.location = "";
+      return;
+    }
     if (!navigator.geolocation) {
       this.trouble.location = "missing";
       return;
@@ -76,7 +93,10 @@ export class Sensors {
       },
       { enableHighAccuracy: true, maximumAge: 0, timeout: FIX_WAIT_MS },
     );
-    signal.addEventListener("abort", () => navigator.geolocation.clearWatch(id));
+    const end = new AbortController();
+    end.signal.addEventListener("abort", () => navigator.geolocation.clearWatch(id));
+    signal.addEventListener("abort", () => end.abort());
+    this.#positions = end;
   }
 
   /** @param {AbortSignal} signal */

@@ -14,11 +14,14 @@ const PLAIN = /** @type {RequestInit} */ ({
 
 /** @typedef {import("./decide.js").Answer} Answer */
 
-/** Post one batch once; never rejects.  `sent_us`: this clock now, when it is the one that stamped the batch.
- * @param {import("./spool.js").Row} row @param {string} token @param {number | null} sent_us @returns {Promise<Answer>} */
-export function post(row, token, sent_us) {
+/** Post one batch once; never rejects.  `sent_us`: this clock now, when it is the one that stamped the batch; `report` of
+ * the settings in force.
+ * @param {import("./spool.js").Row} row @param {string} token @param {number | null} sent_us @param {string} report
+ * @returns {Promise<Answer>} */
+export function post(row, token, sent_us, report) {
   return asked("/v1/batches", SEND_WAIT_MS, row.bytes, {
     Authorization: `Bearer ${token}`,
+    "Sensorline-Settings": report,
     ...(row.encoding ? { "Content-Encoding": row.encoding } : {}),
     ...(sent_us === null ? {} : { "Sensorline-Sent": `${sent_us}000` }),
   });
@@ -60,8 +63,8 @@ async function asked(path, wait_ms, body, headers) {
   }
 }
 
-/** @param {string} text @returns {any} */
-function parsed(text) {
+/** What an answer says, as JSON; {} when it says none. @param {string} text @returns {any} */
+export function parsed(text) {
   try {
     return JSON.parse(text) ?? {};
   } catch {

@@ -31,7 +31,7 @@ export function state(s) {
   if (s.is_recording && s.trouble.motion === "asked")
     return { tone: "accent", title: "Waiting for you", detail: "Allow motion and location where the browser asks." };
   if (s.is_recording)
-    return { tone: "good", title: "Recording", detail: s.totals.batches > 2 ? `${kept}${age}, on the way.` : "What is recorded is at the station a second later." };
+    return { tone: "good", title: "Recording", detail: s.totals.batches > 2 ? `${kept}${age}, on the way.` : `What is recorded is at the station ${s.period_ms <= 1000 ? "a second" : duration(s.period_ms / 1000)} later.` };
   if (s.kept_readings > 0) return { tone: "accent", title: "Sending what was kept", detail: `${kept}${age}.` };
   return { tone: "", title: "Ready", detail: s.totals.last_receipt ? `Everything ${s.totals.aside_batches ? "else " : ""}is at the station.` : "Tap Start, and allow motion and location." };
 }
@@ -56,12 +56,15 @@ export function notices(s, is_ios) {
     isSensorless(s) && { id: "sensorless", tone: "warn", title: "No motion sensor delivers", text: "This device seems to have none, as most desktops. Open this page on a phone; position and battery are recorded all the same." },
     s.is_recording && s.trouble.location === "denied" && { id: "location", tone: "warn", title: "Location is not allowed", text: is_ios ? "Settings, Privacy & Security, Location Services, Safari Websites: choose While Using. Then reload this page." : "Tap the icon left of the address, then Permissions, allow Location, and tap Stop and Start here." },
     s.is_recording && s.trouble.location === "missing" && { id: "fix", tone: "", title: "No position yet", text: "Switch Location on in the phone's settings, or go where the sky is seen. Everything else is recorded." },
-    s.totals.dropped_readings > 0 && { id: "dropped", tone: "warn", title: `${plural(s.totals.dropped_readings, "reading")} dropped`, text: `More than ${bytes(s.size_bytes_max)} waited to be sent, so the oldest went. The station counts them as dropped.` },
+    s.totals.dropped_readings > 0 && { id: "dropped", tone: "warn", title: `${plural(s.totals.dropped_readings, "reading")} dropped`, text: `There was no room for more, so the oldest went. ${untold(s) || "The station counts them as dropped."}` },
     s.totals.aside_batches > 0 && { id: "aside", tone: "warn", title: `${plural(s.totals.aside_batches, "batch", "batches")} refused by the station`, text: `${plural(s.totals.aside_readings, "reading")} set aside on this phone. Below, under “This phone”, are the reasons, and they can be sent again.` },
     s.is_screen_refused && { id: "screen", tone: "", title: "The screen may go dark", text: "This browser does not let a page keep it on. Set a long screen timeout: a dark phone records nothing." },
   ];
   return all.filter((one) => one !== false);
 }
+
+/** @param {Status} s */
+const untold = ({ totals: { unannounced_readings: n } }) => n > 0 && `The station was not told of ${n === 1 ? "one" : n} of them.`;
 
 /** @param {Status} s */
 function refusal(s) {
@@ -72,7 +75,7 @@ function refusal(s) {
 
 /** @param {Status} s */
 const isSensorless = (s) =>
-  s.is_recording && s.trouble.motion === "" && s.recorded_ms > SENSORLESS_MS && !MOTION.some((sensor) => s.last.has(sensor));
+  s.is_recording && s.trouble.motion === "" && s.recorded_ms > SENSORLESS_MS && !MOTION.some((sensor) => s.last.has(sensor) || s.off.has(sensor));
 
 /** The facts below the state, as [name, value]. @param {Status} s @param {string} station @returns {[string, string][]} */
 export function facts(s, station) {
@@ -89,6 +92,7 @@ export function facts(s, station) {
 
 /** A sensor's rate and its last value. @param {Status} s @param {string} sensor @returns {[string, string]} */
 export function reading(s, sensor) {
+  if (s.off.has(sensor)) return ["–", "off, by the station"];
   const rate = s.rates[sensor] ?? 0;
   const per = rate === 0 && !s.last.has(sensor) ? "–" : rate >= 1 || rate === 0 ? `${Math.round(rate)} /s` : `${rate.toFixed(1)} /s`;
   return [per, s.is_recording ? value(sensor, s.last.get(sensor)) : "–"];

@@ -33,7 +33,7 @@ function draw(box, path, may, shown) {
     }
   };
   replace(box,
-    h("p", { class: "muted small" }, "For the edge agent on a Pi. What is empty is as the device's own file says. ", h("strong", null, word(wanted, reported))),
+    h("p", { class: "muted small" }, "For the edge agent on a Pi, and for the phone page, whose sources are its sensors (acceleration, location, …: on or off). What is empty is as the device has it. ", h("strong", null, word(wanted, reported))),
     h("form", { class: "page", onsubmit: save },
       h("div", { class: "field" }, h("label", { for: "set-period" }, "A batch every (seconds)"), period),
       h("div", { class: "scroll" }, h("table", { class: "sources" },
