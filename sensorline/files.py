@@ -32,7 +32,8 @@ def save(chunks: Iterator[bytes], target: Path, what: str, *, private: bool = Fa
 
 def _write(chunks: Iterator[bytes], part: Path, what: str, mode: int) -> int:
     size = 0
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    part.unlink(missing_ok=True)  # one of an earlier time may be open to others, or lead elsewhere
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file, output.progress(what, size=True) as move:
         for chunk in chunks:
             size += file.write(chunk)

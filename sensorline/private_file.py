@@ -1,4 +1,4 @@
-"""A file with a secret in it: replaced whole or not at all, readable by its owner only."""
+"""Files that are their owner's only: one with a secret in it, replaced whole or not at all, and all of a station's."""
 
 import errno
 import os
@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from telemetry.durable import sync_folder
+
+
+def shut_out_others() -> None:
+    """What this process writes from now on is its user's only, also in a folder that was made for all to read."""
+    os.umask(0o077)
 
 
 @contextmanager

@@ -97,11 +97,12 @@ def restore(
     """Put a backup into a station that has no batches yet and does not run; the next start indexes it."""
     import asyncio
 
-    from sensorline import output
+    from sensorline import output, private_file
     from sensorline import restore as work
     from telemetry.enrolment import KEY_FILE
 
     settings = load_settings(config, data_dir, log=log, store=store, sets=sets).settings
+    private_file.shut_out_others()
     counts = asyncio.run(work.restore(file, settings))
     if as_json:
         output.json_line({"file": str(file), "records": counts})
@@ -137,7 +138,7 @@ def migrate(
     import asyncio
 
     from sensorline import migrate as work
-    from sensorline import output
+    from sensorline import output, private_file
 
     if not (to_config or to_data_dir or to_log or to_sets):
         raise typer.BadParameter("say where to: --to-config FILE, or --to-log and --to-set", param_hint="--to-config")
@@ -145,6 +146,7 @@ def migrate(
     named = {"data_dir": to_data_dir and str(to_data_dir), "log": to_log}
     changes = {path: value for path, value in named.items() if value is not None} | assignments(to_sets, "--to-set")
     target = work.target_settings(source, to_config, changes)
+    private_file.shut_out_others()
     moved = asyncio.run(work.migrate(source, target))
     if as_json:
         output.json_line(moved.as_json())

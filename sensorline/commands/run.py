@@ -103,9 +103,10 @@ def _with_certificate(loaded: "Loaded", https: bool, *, as_json: bool) -> "Setti
 
 
 def _run(settings: "Settings", as_json: bool, work: "Callable[[Started, asyncio.Event], Awaitable[None]]") -> None:
-    from sensorline import loop
+    from sensorline import loop, private_file
 
     loop.log_to_stderr(settings.log_level)
+    private_file.shut_out_others()  # the log and the store hold hashes of passwords, and positions
 
     def started(ready: "Ready") -> None:
         _announce(ready, settings, as_json=as_json)

@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import logging
 import ssl
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,17 @@ from tests.journey.processes import COMMAND, environment, free_port
 
 def test_it_serves_by_its_own_certificate_and_the_command_line_finds_it(tmp_path: Path) -> None:
     port, data = free_port(), tmp_path / "data"
+    data.mkdir(mode=0o755)  # as an administrator makes it, or systemd
     config = tmp_path / "sensorline.toml"
     config.write_text(f'data_dir = "{data}"\n[gateway]\nlocal_https = true\nhost = "127.0.0.1"\nport = {port}\n')
     clean = environment(SENSORLINE_DETECT__ENABLED="false")
     up = subprocess.Popen(
-        [COMMAND, "up", "--config", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean
+        [COMMAND, "up", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=clean,
+        umask=0,
     )
     try:
         assert up.stdout is not None
@@ -54,6 +61,9 @@ def test_it_serves_by_its_own_certificate_and_the_command_line_finds_it(tmp_path
         up.terminate()
         up.communicate(timeout=20)
     assert up.returncode == 0
+    made = list(data.rglob("*"))
+    assert {"ca.key", "operator.key", "admin.password"} < {f.name for f in made}
+    assert [f for f in made if stat.S_IMODE(f.stat().st_mode) & 0o077] == [], "hashes and positions: nobody else reads"
 
 
 @pytest.mark.parametrize(
