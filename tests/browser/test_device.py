@@ -1,11 +1,12 @@
 """One device's page: live rows, history by mouse and keyboard, anomalies, what somebody who sees nothing is told."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.world import SHIFT_MAX, SHIFTS, Station, axe, fleet, person, shots, station, visit
 
@@ -118,6 +119,45 @@ def test_keys_zoom_move_and_come_back_to_live(page: Page) -> None:
     page.keyboard.press("l")
     assert place(page) is None
     drawn(page)
+
+
+CURSOR = """() => { const u = document.querySelector('.explorer .u-over'); const x = u.querySelector('.u-cursor-x');
+  return x.getBoundingClientRect().left - u.getBoundingClientRect().left; }"""
+
+
+def test_keys_move_a_cursor_that_says_what_is_there_once(page: Page) -> None:
+    page.get_by_role("button", name="Look at 1 min").click()
+    page.mouse.move(0, 0)
+    said = page.locator(".explorer .cursor-said")
+    chart = page.get_by_role("group", name=f"acceleration of {DEVICE}")
+    chart.focus()
+    page.keyboard.press("Shift+ArrowLeft")  # the newest in sight
+    expect(said).to_have_text(re.compile(r"^\d\d:\d\d:\d\d\.\d{3}: x \S+\sm/s², y \S+\sm/s², z \S+\sm/s²$"))
+    newest = said.inner_text()
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(said).not_to_have_text(newest)
+    earlier, x = said.inner_text(), page.evaluate(CURSOR)
+    assert earlier[:12] < newest[:12] and x > 0
+    expect(page.locator(".legend-at")).to_have_text(earlier[:8])
+    page.keyboard.press(",")
+    expect(said).not_to_have_text(earlier)
+    page.keyboard.press(".")
+    expect(said).to_have_text(earlier)  # there and back by one reading
+    page.evaluate(
+        """() => { window.told = []; const said = document.querySelector('.cursor-said');
+          new MutationObserver(() => told.push(said.textContent))
+            .observe(said, {childList: true, characterData: true, subtree: true}); }"""
+    )
+    page.get_by_role("button", name="Follow the last 2 min").click()
+    drawn(page, more=3)
+    assert page.evaluate("told") == []  # live rows go by, and nobody is told
+    expect(page.locator(".legend-at")).to_have_text(earlier[:8])  # nor does it leave its reading
+    chart.focus()
+    page.keyboard.press("Escape")
+    page.wait_for_function(f"() => ({CURSOR})() < 0")
+    expect(said).to_have_text("")
+    page.keyboard.press("+")  # the keys of before do what they did
+    assert span(page) == pytest.approx(72_000, abs=10)
 
 
 def test_history_is_the_stores_without_doubles(page: Page, at: Station) -> None:

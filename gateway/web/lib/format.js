@@ -54,5 +54,8 @@ export function time(ms, { seconds = true } = {}) {
   return at.toDateString() === new Date().toDateString() ? clock : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })} ${clock}`;
 }
 
+/** The same to the millisecond. @param {number} ms */
+export const exactTime = (ms) => `${time(ms)}.${String(Math.floor(ms % 1000)).padStart(3, "0")}`;
+
 /** Nanoseconds of the API as milliseconds; a JS number holds them to a quarter of a microsecond. @param {number | null} ns */
 export const ms = (ns) => (ns === null ? null : ns / 1e6);

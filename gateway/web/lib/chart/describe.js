@@ -1,6 +1,6 @@
 // A chart in words.  Pure.
 
-import { duration, number, time } from "../format.js";
+import { duration, exactTime, number, time } from "../format.js";
 import { spanOf } from "./window.js";
 
 /** @param {import("./rows.js").Rows} rows  what is seen @param {import("./legend.js").Field[]} fields @param {import("./plot.js").View} view
@@ -20,4 +20,10 @@ function range({ label, unit }, lows, highs) {
   for (const v of lows) if (v !== null && v !== undefined && v < low) low = v;
   for (const v of highs) if (v !== null && v !== undefined && v > high) high = v;
   return low <= high ? `${label} from ${number(low)} to ${number(high, unit)}` : "";
+}
+
+/** One reading in words: when, and what is shown of it. @param {import("./rows.js").Rows} rows @param {number} k @param {import("./legend.js").Field[]} fields */
+export function readout({ t, mid, lo }, k, fields) {
+  const values = fields.map((field, f) => (field.shown ? `${field.label} ${number(mid[f][k], field.unit)}` : "")).filter(Boolean);
+  return `${exactTime(t[k])}${lo ? ", mean" : ""}: ${values.join(", ")}`;
 }

@@ -1,6 +1,7 @@
 // The live chart of one sensor: follows now, or looks at any stretch of history; at most one draw a frame.
 
 import { h, replace, say } from "../dom.js";
+import { KeyCursor } from "./cursor.js";
 import { describe } from "./describe.js";
 import { Feed } from "./feed.js";
 import { cursorOf, gestures, keys } from "./gestures.js";
@@ -44,16 +45,18 @@ export class Explorer {
     this.empty = h("p", { class: "chart-empty muted", hidden: true });
     this.busy = h("span", { class: "chart-busy", "aria-hidden": "true" });
     this.keys = h("div", { class: "legend-room" });
+    this.cursor = new KeyCursor(options.fields, options.signal);
     this.table = h("div", { hidden: true });
     this.stage = h("div", { class: "stage", tabindex: "0", role: "group", "aria-roledescription": "chart", "aria-label": `${options.sensor} of ${options.device}`, "aria-describedby": "chart-summary chart-keys" },
       this.host, this.empty, this.busy);
-    this.el = h("div", { class: "chart explorer" }, this.strip, this.stage, this.keys, this.summary, this.table);
+    this.el = h("div", { class: "chart explorer" }, this.strip, this.stage, this.keys, this.summary, this.cursor.el, this.table);
     this.flags = marksOf(this.strip, (view) => this.go(padded(view)));
     this.feed = new Feed({ device: options.device, sensor: options.sensor, fields: options.fields.map((f) => f.name), signal: options.signal, changed: () => this.draw(), failed: options.failed });
   }
 
   async start() {
-    const hands = { view: () => this.view, go: (/** @type {View} */ v) => this.go(v), home: () => this.home(), end: () => this.end(), live: () => this.follow() };
+    const hands = { view: () => this.view, go: (/** @type {View} */ v) => this.go(v), home: () => this.home(), end: () => this.end(), live: () => this.follow(),
+      step: (/** @type {number} */ way, share = 0) => this.step(way, share), off: () => this.cursor.hide(this.plot?.u) };
     const plot = await makePlot(this.host, { fields: this.options.fields, cursor: cursorOf(hands), selected: (view) => this.go(bounded(view)) });
     if (this.signal.aborted) return plot.destroy();
     this.plot = plot;
@@ -63,6 +66,7 @@ export class Explorer {
     this.host.querySelector(".uplot")?.setAttribute("aria-labelledby", "chart-summary");
     gestures(plot.u.over, hands, this.signal);
     keys(this.stage, hands, this.signal);
+    plot.u.over.addEventListener("pointermove", () => this.cursor.drop(), { signal: this.signal });
     document.addEventListener("visibilitychange", () => this.draw(), { signal: this.signal });
     const tick = setInterval(() => this.follow_ms !== null && this.draw(), TICK_MS);
     this.signal.addEventListener("abort", () => clearInterval(tick));
@@ -135,6 +139,12 @@ export class Explorer {
     this.go(zoomed(this.view, factor));
   }
 
+  /** The cursor by keys. @param {number} way @param {number} share */
+  step(way, share) {
+    this.cursor.step(this.feed.rows(this.view), this.view, way, share);
+    this.draw();
+  }
+
   /** Now, by the device's clock. */
   now() {
     return Date.now() + this.ahead_ms;
@@ -161,6 +171,7 @@ export class Explorer {
     feed.want(view, this.width, { isLive: this.follow_ms !== null });
     const rows = feed.rows(view);
     plot.set(rows, view, this.marks);
+    this.cursor.draw(plot.u, view);
     this.flags.draw(this.marks, view, plot.u.over.offsetLeft, this.width);
     this.say(view, rows);
     const { device, sensor } = this.options;

@@ -3,11 +3,12 @@
 import { panned, zoomed } from "./window.js";
 
 /** @typedef {import("./plot.js").View} View
- * @typedef {{view: () => View, go: (view: View) => void, home: () => void, end: () => void, live: () => void}} Hands */
+ * @typedef {{view: () => View, go: (view: View) => void, home: () => void, end: () => void, live: () => void, step: (way: number, share?: number) => void, off: () => void}} Hands */
 
 const WHEEL_PX = 400; // so many pixels of the wheel zoom by e
 const KEY_ZOOM = 0.6;
 const KEY_PAN = 0.2;
+const KEY_STEP = 0.02;
 
 /** uPlot's cursor: dragging chooses a span, with shift it moves along; a double click does nothing. @param {Hands} hands */
 export function cursorOf(hands) {
@@ -96,13 +97,18 @@ export function keys(el, hands, signal) {
     "-": () => hands.go(zoomed(hands.view(), 1 / KEY_ZOOM)),
     ArrowLeft: () => hands.go(panned(hands.view(), -KEY_PAN)),
     ArrowRight: () => hands.go(panned(hands.view(), KEY_PAN)),
+    ShiftArrowLeft: () => hands.step(-1, KEY_STEP),
+    ShiftArrowRight: () => hands.step(1, KEY_STEP),
+    ",": () => hands.step(-1),
+    ".": () => hands.step(1),
+    Escape: hands.off,
     Home: hands.home,
     End: hands.end,
     l: hands.live,
     L: hands.live,
   };
   el.addEventListener("keydown", (event) => {
-    const act = does[event.key];
+    const act = does[`${event.shiftKey && event.key.startsWith("Arrow") ? "Shift" : ""}${event.key}`];
     if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     act();

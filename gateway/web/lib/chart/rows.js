@@ -7,7 +7,7 @@
 const GAP_INTERVALS = 6;
 const GAP_LONG_INTERVALS = 3;
 const SAMPLED_MAX = 400;
-const SAME_MS = 0.002; // a number holds today's nanoseconds to 256: the same reading comes with two times
+export const SAME_MS = 0.002; // a number holds today's nanoseconds to 256: the same reading comes with two times
 
 /** @param {number} fields @returns {Rows} */
 export const empty = (fields) => ({ t: [], mid: Array.from({ length: fields }, () => []), lo: null, hi: null });

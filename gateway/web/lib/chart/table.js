@@ -1,7 +1,7 @@
 // What a chart shows, as a table.
 
 import { h } from "../dom.js";
-import { number, time, unit } from "../format.js";
+import { exactTime, number, unit } from "../format.js";
 
 /** @typedef {import("./rows.js").Rows} Rows @typedef {import("./legend.js").Field} Field */
 
@@ -24,7 +24,7 @@ export function tableOf(rows, fields, caption) {
     h("caption", { class: "muted small" }, caption + note),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "Time"), shown.map((f) => h("th", { scope: "col", class: "num" }, head(f))))),
     h("tbody", null, picked.map((k) => h("tr", null,
-      h("td", { class: "nowrap" }, `${time(rows.t[k])}.${String(Math.floor(rows.t[k] % 1000)).padStart(3, "0")}`),
+      h("td", { class: "nowrap" }, exactTime(rows.t[k])),
       shown.map((f) => h("td", { class: "num" }, number(rows.mid[f.k][k])))))),
   ));
 }

@@ -8,7 +8,8 @@ import { lasting, panned, spanOf } from "../../lib/chart/window.js";
 const LIVE = /** @type {const} */ ([["30 s", 30], ["2 min", 120], ["10 min", 600]]);
 const BACK = /** @type {const} */ ([["1 min", 60], ["10 min", 600], ["1 h", 3600], ["6 h", 21_600], ["1 day", 86_400], ["7 days", 604_800]]);
 const GOTO_MS = 60_000;
-const KEYS = "Keys, when the chart has the focus: + and − zoom, ← and → move, Home and End go to the first and the newest readings, L follows live.";
+const KEYS = "Keys, when the chart has the focus: + and − zoom, ← and → move, Home and End go to the first and the newest readings, L follows live. "
+  + "Shift with ← or → moves a cursor, comma and full stop move it by one reading, Escape takes it away.";
 
 /** @param {() => import("../../lib/chart/explorer.js").Explorer | null} chart */
 export function controls(chart) {
