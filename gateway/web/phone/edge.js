@@ -100,6 +100,7 @@ export class Edge {
     } catch (error) {
       return this.#troubled(error); // it is not forgotten, and the page says why
     }
+    this.disk_trouble = "";
     this.enrolment = null; // last: whoever is told that this phone is nobody's finds nothing of its time on the disk
   }
 

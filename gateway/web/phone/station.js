@@ -42,7 +42,7 @@ export async function enrol(code, device) {
 
 /** @param {Answer} answer @param {any} said */
 function whyNot({ status, retry_after_s }, said) {
-  if (status === null) return "The station does not answer. The code is still good: try again when the network is there.";
+  if (status === null) return "The station does not answer. Try the same code again when the network is there.";
   if (status === 404 || status === 422)
     return "This code is no good: mistyped, used, or over ten minutes old. Ask for a new one on the station's Devices page.";
   if (status === 409) return `${said.detail ?? "This code is for another device."} Send or delete what is kept here first, or forget this phone below.`;
