@@ -1,7 +1,7 @@
 // The dashboard's shell: who is logged in, which page the address names, and what every page is given.
 
 import { api, ApiError, isAborted } from "./lib/api.js";
-import { h, replace, say } from "./lib/dom.js";
+import { h, replace, restSheets, say } from "./lib/dom.js";
 import { icon } from "./lib/icons.js";
 import { isWithin } from "./lib/within.js";
 
@@ -42,6 +42,8 @@ async function show(me, web) {
   leaving = new AbortController();
   const { signal } = leaving;
   const { name, params, query } = place();
+  replace(main);
+  restSheets();
   mark(name);
   link("");
   if (name === "more") return more();

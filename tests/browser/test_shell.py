@@ -47,6 +47,22 @@ def test_on_a_phone_the_other_pages_are_behind_more(page: Page) -> None:
     expect(page.locator("#nav a[aria-current]").filter(visible=True)).to_have_text("More")
 
 
+def test_a_page_looks_the_same_whatever_one_saw_before(page: Page) -> None:
+    """Pages share names of classes: the sheets of those that were left rest."""
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    looks = """() => [...document.querySelectorAll('.page .figures, .page .figure, .page .figure dt')]
+        .map(el => { const s = getComputedStyle(el); return [s.gridTemplateColumns, s.padding, s.columnGap]; })"""
+    visit(page, "")
+    page.reload()
+    page.wait_for_selector("#main .page-fleet:not([aria-busy])")
+    first = page.evaluate(looks)
+    assert len(first) > 3
+    for other in ("pipeline", "devices", "completeness", "anomalies", "map"):
+        visit(page, other)
+    visit(page, "")
+    assert page.evaluate(looks) == first
+
+
 def test_an_unknown_address_says_so(page: Page) -> None:
     page.evaluate("location.hash = '#/nonsense'")
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()

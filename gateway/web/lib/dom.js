@@ -45,13 +45,23 @@ export function say(el, text) {
   if (el.textContent !== now) el.textContent = now;
 }
 
-/** A style sheet of a page, once. @param {string} href */
+/** A style sheet of a page, once; it holds while the page stands. @param {string} href */
 export function sheet(href) {
-  if ([...document.styleSheets].some((s) => s.href?.endsWith(href))) return Promise.resolve();
+  const known = [...document.styleSheets].filter((s) => s.href?.endsWith(href));
+  for (const one of known) one.disabled = false;
+  if (known.length) return Promise.resolve();
   return new Promise((done) => {
-    const link = h("link", { rel: "stylesheet", href, onload: done, onerror: done });
+    const link = h("link", { rel: "stylesheet", href, onload: done, onerror: done, data: href.startsWith("/assets/styles/") ? { page: "" } : {} });
     document.head.append(link);
   });
+}
+
+/** The sheets of the page that was left rest: two pages may mean different things by one class. */
+export function restSheets() {
+  for (const link of /** @type {NodeListOf<HTMLLinkElement>} */ (document.head.querySelectorAll("link[data-page]"))) {
+    if (link.sheet) link.sheet.disabled = true;
+    else link.remove(); // on its way still
+  }
 }
 
 /** Ask before something that cannot be undone; true when it was confirmed.
