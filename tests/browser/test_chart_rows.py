@@ -235,6 +235,23 @@ def test_an_anomaly_that_is_over_or_dismissed_is_not_open(page: Page) -> None:
     assert run(page, "pages/fleet/model.js", body) == [1, 1, 0, 1, 0]
 
 
+def test_a_fleets_rate_is_told_when_it_is_known(page: Page) -> None:
+    body = """const now = 1e12;
+      const made = (name, seen, pulses) => {
+        const d = new m.Device(name);
+        d.seen_ms = seen;
+        for (const at of pulses) d.rates.add(at, 100);
+        return d;
+      };
+      const never = made('never', null, []);
+      const early = made('early', now, [now - 500]);
+      const loaded = made('loaded', now, []);
+      const known = made('known', now, Array.from({length: 12}, (_, k) => now - 12000 + k * 1000));
+      return [[], [never], [never, loaded], [never, early], [never, early, known]].map(d => m.figures(d, now).per_s)"""
+    none, idle, loaded, early, known = run(page, "pages/fleet/model.js", body)
+    assert [none, idle, loaded, early] == [0, 0, None, None] and known > 50
+
+
 def test_a_device_that_is_silent_is_called_so(page: Page) -> None:
     body = "return [null, 1e12, 1e12 - 20000, 1e12 - 3.6e6].map(t => m.stateOf(t, 1e12 + 1))"
     assert run(page, "lib/seen.js", body) == ["never", "live", "quiet", "silent"]

@@ -117,12 +117,16 @@ export function fits(device, { name, state }, now) {
 export function figures(devices, now) {
   /** @type {{devices: number, live: number, per_s: number | null, open: number}} `per_s`: null while it is too early to say */
   const sums = { devices: 0, live: 0, per_s: null, open: 0 };
+  let early = false;
   for (const device of devices) {
     sums.devices++;
-    if (device.state(now) === "live") sums.live++;
-    const per_s = device.rates.perSecond(now);
+    const isLive = device.state(now) === "live";
+    if (isLive) sums.live++;
+    const per_s = device.rates.first ? device.rates.perSecond(now) : null;
     if (per_s !== null) sums.per_s = (sums.per_s ?? 0) + per_s;
+    else if (isLive) early = true; // it sends, and nobody knows yet how much
     sums.open += device.open.size;
   }
+  if (!early) sums.per_s ??= 0;
   return sums;
 }
