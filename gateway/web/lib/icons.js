@@ -10,7 +10,7 @@ const PATHS = {
   pipeline: "M4 7h6v4H4zM14 13h6v4h-6zM10 9h4a3 3 0 0 1 3 3v1",
   devices: "M7 3h10v18H7zM10.5 18h3",
   account: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21c0-4 3.6-6 8-6s8 2 8 6",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M4 12h1.5M11.25 12h1.5M18.5 12h1.5",
   battery: "M3 8h15v8H3zM21 11v2",
   play: "M8 5l11 7-11 7z",
   pause: "M8 5v14M16 5v14",

@@ -109,6 +109,7 @@ class Inbox {
     const { shown, waiting, next, isFull } = this.findings;
     this.list.draw(shown, this.chosen);
     this.list.el.hidden = shown.length === 0;
+    this.layout?.classList.toggle("is-empty", shown.length === 0);
     say(this.told, shown.length ? `${plural(shown.length, "anomaly", "anomalies")}${next ? ", and older ones" : ""}` : "");
     const fresh = `${waiting.size}${isFull ? "+" : ""} new`;
     say(this.fresh, fresh);
@@ -236,5 +237,6 @@ const skeletons = () => h("div", { class: "waits", "aria-hidden": "true" }, Arra
 /** @param {boolean} isFiltered @param {boolean} hasNext */
 function empty(isFiltered, hasNext) {
   if (isFiltered) return h("div", { class: "empty" }, h("h2", null, "None of these"), h("p", null, hasNext ? "Nothing yet that fits the filter; look further back with “Older ones”." : "Nothing fits the filter. Clear it to see all."));
-  return h("div", { class: "empty" }, h("h2", null, "Nothing found yet"), h("p", null, "Detection learns what is usual for each device first; what departs from it comes up here by itself."));
+  return h("div", { class: "empty" }, h("h2", null, "Nothing found yet"), h("p", null, "Detection learns what is usual for each device first; what departs from it comes up here by itself."),
+    h("a", { class: "button", href: "#/" }, "See what the devices send"));
 }

@@ -36,7 +36,7 @@ function card(device) {
     : h("span", { class: "chip" }, "only in the store");
   return h("li", { class: "card device-card" },
     h("div", { class: "row" }, h("h2", { class: "grow clip" }, h("a", { href: `#/devices/of/${encodeURIComponent(device.device)}` }, device.device)), state),
-    h("p", { class: "muted small" }, device.last_ns === null ? "has sent nothing yet" : `${count(device.readings)} readings · the last ${ago(ms(device.last_ns))}`),
+    h("p", { class: "muted small" }, device.last_ns === null ? "has sent nothing yet" : `${count(device.readings)} readings · seen ${ago(ms(device.last_ns))}`),
     h("p", { class: "muted small clip" }, device.sensors.join(", ") || "\u00a0"));
 }
 
@@ -49,5 +49,5 @@ function empty(may) {
     h("h2", null, "No device yet"),
     h("p", null, may ? "Add your phone or a Raspberry Pi: it takes a minute." : "An operator can add the first one."),
     may && h("a", { class: "button primary", href: "#/devices/new" }, "Add a device"),
-    h("p", { class: "small" }, "Only looking around? ", h("code", null, "sensorline simulate --devices 4 --ledger fleet.jsonl"), " sends from simulated phones."));
+    h("p", { class: "small" }, "Only looking around? ", h("code", null, `sensorline simulate --devices 5 --ledger fleet.jsonl --url ${location.origin}`), " sends from simulated phones."));
 }

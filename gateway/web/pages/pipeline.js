@@ -104,7 +104,7 @@ class Health {
 
   #drawRates() {
     const { t_ms, readings, batches } = this.rates.series();
-    const shown = { t_ms, series: [{ label: "readings", unit: "1/s", values: readings, from_zero: true }, { label: "batches", unit: "batches/s", values: batches, shown: false, from_zero: true }], height: CHART_PX };
+    const shown = { t_ms, series: [{ label: "readings", unit: "readings/s", values: readings, from_zero: true }, { label: "batches", unit: "batches/s", values: batches, shown: false, from_zero: true }], height: CHART_PX };
     if (this.chart) this.chart.update(shown);
     else if (t_ms.length > 2) this.chart = chart(this.room, shown);
   }

@@ -23,7 +23,7 @@ export async function renderOne(root, name, context) {
   replace(root,
     h("div", { class: "page-head" }, h("h1", { class: "grow clip" }, name),
       h("a", { class: "button", href: `#/device/${encodeURIComponent(name)}` }, "Its readings"), h("a", { class: "button quiet", href: "#/devices" }, "All devices")),
-    h("p", { class: "muted" }, device.last_ns === null ? "No readings yet" : `${count(device.readings)} readings, the last ${ago(ms(device.last_ns))}`,
+    h("p", { class: "muted" }, device.last_ns === null ? "No readings yet" : `${count(device.readings)} readings, seen ${ago(ms(device.last_ns))}`,
       device.registered_ns ? `; enrolled ${time(device.registered_ns / 1e6)}` : "; not enrolled: the store knows it from before"),
     h("section", { class: "card page" }, h("h2", null, "A new way in"),
       h("p", { class: "muted small" }, "A code is good once, for ten minutes. A new token lets the old ones live for another hour."),
