@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.world import SHIFT_MAX, SHIFTS, Station, axe, fleet, person, shots, station, visit
+from tests.browser.world import PHONE, SHIFT_MAX, SHIFTS, Station, axe, fleet, person, shots, station, visit
 
 DEVICE = "demo-0000"
 LISTEN = SHIFTS + "window.drawn = []; document.addEventListener('sensorline:drawn', e => window.drawn.push(e.detail));"
@@ -126,6 +126,7 @@ CURSOR = """() => { const u = document.querySelector('.explorer .u-over'); const
 
 
 def test_keys_move_a_cursor_that_says_what_is_there_once(page: Page) -> None:
+    page.wait_for_function("() => drawn.length > 1 && drawn.at(-1).t_last - drawn[0].t_last > 5000")  # room for steps
     page.get_by_role("button", name="Look at 1 min").click()
     page.mouse.move(0, 0)
     said = page.locator(".explorer .cursor-said")
@@ -158,6 +159,45 @@ def test_keys_move_a_cursor_that_says_what_is_there_once(page: Page) -> None:
     expect(said).to_have_text("")
     page.keyboard.press("+")  # the keys of before do what they did
     assert span(page) == pytest.approx(72_000, abs=10)
+
+
+def test_fingers_move_and_zoom_the_chart_and_scroll_the_page(browser: Browser, at: Station) -> None:
+    page = person(browser, at, size=PHONE, has_touch=True, is_mobile=True, service_workers="block")
+    visit(page, f"device/{DEVICE}")
+    page.wait_for_selector(".explorer .u-over")
+    page.get_by_role("button", name="Look at 1 min").tap()
+    page.evaluate("document.querySelector('.explorer .stage').scrollIntoView({block: 'center'})")
+    begun = place(page)
+    assert begun is not None
+    box = page.locator(".u-over").bounding_box()
+    assert box is not None
+    x, y, wide = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"]
+    touch(page, [[(x, y)], [(x + wide / 8, y)], [(x + wide / 4, y)]])
+    moved = place(page)
+    assert moved is not None
+    assert moved[0] == pytest.approx(begun[0] - 15_000, abs=1_500) and span(page) == pytest.approx(60_000, abs=10)
+    apart = [wide / 8, wide / 6, wide / 5, wide / 4]
+    touch(page, [[(x - a, y), (x + a, y)] for a in apart])
+    zoomed = place(page)
+    assert zoomed is not None and span(page) == pytest.approx(30_000, rel=0.05)
+    assert moved[0] < zoomed[0] and zoomed[1] < moved[1]  # closer to what was seen
+    touch(page, [[(x - a, y), (x + a, y)] for a in reversed(apart)])
+    assert span(page) == pytest.approx(60_000, rel=0.05)
+    before, top = place(page), page.evaluate("scrollY")
+    touch(page, [[(x, y - by)] for by in (0, 20, 60, 100, 140)])
+    page.wait_for_function("top => scrollY > top + 50", arg=top)
+    assert place(page) == before
+    page.context.close()
+
+
+def touch(page: Page, steps: list[list[tuple[float, float]]]) -> None:
+    """Fingers put down, moved step by step and taken away."""
+    session = page.context.new_cdp_session(page)
+    for k, fingers in enumerate(steps):
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(fingers)]
+        session.send("Input.dispatchTouchEvent", {"type": "touchMove" if k else "touchStart", "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
 
 
 def test_history_is_the_stores_without_doubles(page: Page, at: Station) -> None:
