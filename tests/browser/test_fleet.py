@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.world import SHIFT_MAX, SHIFTS, Station, axe, fleet, person, shots, station, visit
 
@@ -82,12 +82,12 @@ def test_nothing_jumps_and_axe_is_content(page: Page, moving: None) -> None:
 
 def test_the_filter_leaves_what_fits(page: Page, moving: None) -> None:
     page.get_by_label("Name").fill("0001")
-    assert page.locator(".device-card:visible").count() == 1
+    expect(page.locator(".device-card:visible")).to_have_count(1)
     page.get_by_label("Name").fill("nothing of this name")
-    assert page.get_by_text("No device fits the filter.").is_visible()
+    expect(page.get_by_text("No device fits the filter.")).to_be_visible()
     page.get_by_label("Name").fill("")
     page.get_by_label("State").select_option("live")
-    assert page.locator(".device-card:visible").count() == DEVICES
+    expect(page.locator(".device-card:visible")).to_have_count(DEVICES)
     page.get_by_label("State").select_option("")
 
 

@@ -125,7 +125,7 @@ def test_a_person_changes_the_password_chooses_a_theme_and_logs_out(at: Station,
     visit(page, "account")
     assert axe(page) == []
     shots(page, "account")
-    old, new = page.get_by_label("Password until now"), page.get_by_label("New password", exact=True)
+    old, new = page.get_by_label("Current password"), page.get_by_label("New password", exact=True)
     change = page.get_by_role("button", name="Change password")
     for before, after, error in [
         ("", "five green bottles", "Type it once more"),

@@ -8,7 +8,7 @@ const CHARS_MIN = 12; // as the station asks for
 
 /** @param {{name: string}} me */
 export function passwordCard(me) {
-  const old = field("old", "Password until now", "current-password");
+  const old = field("old", "Current password", "current-password");
   const fresh = field("new", "New password", "new-password", `${CHARS_MIN} characters or more; a few words are fine.`);
   const button = h("button", { class: "button primary", type: "submit" }, "Change password");
   const form = h("form", { class: "fields" },
