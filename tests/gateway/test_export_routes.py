@@ -205,7 +205,7 @@ async def test_memory_is_bounded_by_the_piece_and_not_by_the_export() -> None:
         async def nothing() -> None:
             ahead.append(taken)
 
-        seen = await stream(world, key, after_first_chunk=nothing)
+        seen = await stream(world, bearer(key), after_first_chunk=nothing)
         assert ahead == [1]  # the second piece is asked for when the first has left
         assert len(seen.chunks) == pieces + 1
         assert max(map(len, seen.chunks[1:])) < 2 * len(seen.chunks[0])

@@ -140,11 +140,13 @@ async def test_what_finds_no_room_is_dropped_and_never_stops_the_rest(broker: Mo
     tight = {"in_flight_max": 5, "waiting_max": 1}  # Mosquitto 2.0.11 sends more than it was told, others may too
     async with listening(broker.url, log=log, **tight) as (world, listener), client(broker.port) as sender:
         await world.device("pi")
+        before = dropped("overflow")
         log.flowing.clear()
         for seq in range(40):
             sender.publish(mqtt.batches_topic("pi"), batch("pi", seq))
         await eventually(lambda: len(sender.acked) == 40)
         log.flowing.set()
+        await eventually(lambda: len(sender.came) + dropped("overflow") - before == 40)  # none is on its way any more
         await eventually(lambda: log.at_once == 0 and listener.in_hand == 0)
         for seq in range(40):  # as an edge does that heard no receipt
             assert (await sender.ask("pi", batch("pi", seq)))["status"] == "stored"
