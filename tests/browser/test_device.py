@@ -52,7 +52,9 @@ def drawn(page: Page, more: int = 1) -> list[dict[str, Any]]:
 def place(page: Page) -> tuple[float, float] | None:
     """What the address says is looked at, ms; None: it follows live."""
     # The address follows 400 ms later, by a timer of the page: one that is set after it and is longer ends after it.
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 600))))")
+    page.evaluate(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 600))))"
+    )
     query = page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.split('?')[1] ?? ''))")
     return (float(query["from"]), float(query["to"])) if "from" in query else None
 
