@@ -47,6 +47,20 @@ def test_on_a_phone_the_other_pages_are_behind_more(page: Page) -> None:
     expect(page.locator("#nav a[aria-current]").filter(visible=True)).to_have_text("More")
 
 
+def test_a_page_that_writes_its_address_late_takes_no_click_back(page: Page) -> None:
+    """Between a click and the shell's hearing of it, a timer of the page that one leaves may end."""
+    visit(page, "map")
+    page.evaluate("""async () => {
+      const { amend } = await import("/assets/lib/within.js");
+      amend("#/map?track=6h");
+      window.written = location.hash;
+      location.hash = "#/completeness";
+      amend("#/map?track=1h");
+    }""")
+    page.wait_for_selector("#main .page-completeness:not([aria-busy])")
+    assert page.evaluate("[written, location.hash]") == ["#/map?track=6h", "#/completeness"]
+
+
 def test_a_page_looks_the_same_whatever_one_saw_before(page: Page) -> None:
     """Pages share names of classes: the sheets of those that were left rest."""
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]

@@ -28,5 +28,11 @@ export function isWithin(event, at) {
   return true;
 }
 
-/** The address says this from now on; nobody is told, and Back does not stop here. @param {string} to */
-export const amend = (to) => history.replaceState(history.state, "", to);
+/** The address says this from now on; nobody is told, and Back does not stop here.  Only what follows the path changes:
+ * a page that one is leaving by a link, of which the shell has not heard yet, would take the click back. @param {string} to */
+export function amend(to) {
+  if (pathOf(location.hash) === pathOf(to)) history.replaceState(history.state, "", to);
+}
+
+/** @param {string} hash */
+const pathOf = (hash) => decodeURIComponent(hash.replace(/^#\/?/, "").split("?")[0]);
