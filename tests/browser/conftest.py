@@ -1,4 +1,4 @@
-"""One Chromium for all tests of a process; `-n 2 --dist loadfile` runs them in two."""
+"""One Chromium for all tests of a process; two processes (`-n 2 --dist loadfile`) save little: both cores are busy."""
 
 from collections.abc import Iterator
 from pathlib import Path
