@@ -66,7 +66,7 @@ def _sees_a_device_move(page: Page, device: str) -> None:
 
 
 def _found(page: Page, at: Station) -> dict[str, Any]:
-    """A short anomaly that is over and stands alone, as soon as there is one: marks that would lie on each other are one."""
+    """A short anomaly that is over and stands alone, as soon as there is one: marks that touch each other are one."""
     until_s = time.monotonic() + FOUND_WAIT_S
     while time.monotonic() < until_s:
         found: list[dict[str, Any]] = _asked(at, "/v1/anomalies")["anomalies"]
