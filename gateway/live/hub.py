@@ -135,7 +135,7 @@ class Hub:
                 follower = Follower(self._log, self._clock, self._is_deleted, self._limits.live_ring_bytes_max)
                 try:
                     await follower.start(self._failed)
-                except Exception:
+                except Exception:  # told to who asked; the next ones must not ask a log that fails at once
                     self._rest.begin(self._clock.monotonic_s())
                     raise
                 if self._closed:

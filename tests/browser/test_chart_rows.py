@@ -6,25 +6,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gateway.pages import FOLDER
-
-ORIGIN = "http://pages.test"
+from tests.browser.world import bare
 
 
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     """An empty page that has the files of the dashboard."""
-    made = browser.new_page()
-    made.route(f"{ORIGIN}/**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
-    made.route(
-        f"{ORIGIN}/assets/**",
-        lambda r: r.fulfill(
-            path=FOLDER / r.request.url.removeprefix(f"{ORIGIN}/assets/"), content_type="text/javascript"
-        ),
-    )
-    made.goto(f"{ORIGIN}/")
-    yield made
-    made.close()
+    with bare(browser) as made:
+        yield made
 
 
 def run(page: Page, module: str, body: str, arg: Any = None) -> Any:

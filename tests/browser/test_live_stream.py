@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gateway.pages import FOLDER
+from tests.browser.world import bare
 
-ORIGIN = "http://pages.test"
 FAKE = """
 window.made = [];
 window.EventSource = class extends EventTarget {
@@ -23,19 +22,9 @@ window.EventSource = class extends EventTarget {
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """An empty page that has the files of the dashboard, a station that knows who asks, and no network."""
-    made = browser.new_page()
-    made.add_init_script(FAKE)
-    made.route(f"{ORIGIN}/**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
-    made.route(f"{ORIGIN}/v1/me", lambda route: route.fulfill(json={"name": "w"}))
-    made.route(
-        f"{ORIGIN}/assets/**",
-        lambda r: r.fulfill(
-            path=FOLDER / r.request.url.removeprefix(f"{ORIGIN}/assets/"), content_type="text/javascript"
-        ),
-    )
-    made.goto(f"{ORIGIN}/")
-    yield made
-    made.close()
+    with bare(browser, FAKE) as made:
+        made.route("**/v1/me", lambda route: route.fulfill(json={"name": "w"}))
+        yield made
 
 
 def run(page: Page, body: str) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from gateway.pages import FOLDER
 from sensorline.servers import apt
 from sensorline.servers.errors import ServersError
 from tests.journey.processes import COMMAND, Process, environment, free_port
@@ -179,3 +180,26 @@ def axe(page: Page) -> list[str]:
         for v in found
         if v["impact"] in SERIOUS
     ]
+
+
+ASSETS_ORIGIN = "http://pages.test"
+
+
+@contextlib.contextmanager
+def bare(browser: Browser, script: str = "") -> Iterator[Page]:
+    """An empty page that has the files of the dashboard and no network; `script` runs in it first."""
+    made = browser.new_page()
+    if script:
+        made.add_init_script(script)
+    made.route(f"{ASSETS_ORIGIN}/**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    made.route(
+        f"{ASSETS_ORIGIN}/assets/**",
+        lambda r: r.fulfill(
+            path=FOLDER / r.request.url.removeprefix(f"{ASSETS_ORIGIN}/assets/"), content_type="text/javascript"
+        ),
+    )
+    made.goto(f"{ASSETS_ORIGIN}/")
+    try:
+        yield made
+    finally:
+        made.close()
